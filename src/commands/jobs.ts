@@ -125,7 +125,7 @@ function createJobs(options: JobsOptions, above: number, template: JobTemplate):
   options.observer.follow(() =>
     readable(jobs.store.list()).map((job) => {
       const own = readable(pods.store.findBy(byJob, job.metadata.uid));
-      return jobStateOf(job, own, clock.now()).kind;
+      return jobStateOf(job, own, transport.now()).kind;
     }),
   );
   const policies = { sources: createEgressPolicy(egress.sources), clouds: createEgressPolicy(egress.clouds) };
@@ -168,6 +168,7 @@ function createJobs(options: JobsOptions, above: number, template: JobTemplate):
       return await session.attached.images.get(plan.imageID, signal);
     },
     followProgress: board.follow,
+    now: transport.now,
     clock,
     random,
     log,

@@ -29,7 +29,7 @@ import {
 } from '../transfer/executor.ts';
 import { noProgress, type TransferPlan, type TransferProgress, type TransferResult } from '../transfer/plan.ts';
 import { followJob } from './follow.ts';
-import { type Installation, jobNameOf, jobOf, readRun, runSecretOf } from './manifest.ts';
+import { type Installation, jobNameOf, jobOf, runOf, runSecretOf } from './manifest.ts';
 import { faultOfResult, type PodResult } from './message.ts';
 import { byJob, jobType, type TransferJob, type TransferPod } from './objects.ts';
 import type { RunFiles } from './run-files.ts';
@@ -48,6 +48,8 @@ export interface JobExecutorOptions {
   readImage(plan: TransferPlan, signal: AbortSignal): Promise<Image>;
   /** Calls the listener with the progress that the pod of this Job reports. Returns the end of that. */
   followProgress(jobName: string, listener: (progress: TransferProgress) => void): () => void;
+  /** The time of the API server, by which Jobs and pods have their ages. The clock of this process may differ from it. */
+  now(): Date;
   clock: Clock;
   random: Random;
   log: Logger;
@@ -62,7 +64,7 @@ const retryMs = 5_000;
 const patienceMs = 600_000;
 
 export function createJobExecutor(options: JobExecutorOptions): Executor {
-  const { installation, client, jobs, pods, clock, random, log } = options;
+  const { installation, client, jobs, pods, now, clock, random, log } = options;
   const { namespace, template } = installation;
   /** By uid of the Job. */
   const listeners = new Map<string, Set<() => void>>();
@@ -96,13 +98,6 @@ export function createJobExecutor(options: JobExecutorOptions): Executor {
   }
 
   const pendingMs = template.pendingSeconds * 1000;
-  /** The time of the API server, and that of the monotonic clock then. */
-  let known: { ms: number; at: number } | undefined;
-  const noteTime = ({ metadata: { creationTimestamp } }: TransferJob) => {
-    if (creationTimestamp !== undefined) known = { ms: Date.parse(creationTimestamp), at: clock.monotonic() };
-  };
-  /** Ages of Jobs and pods count by the clock of the cluster, which may differ from that of this process. */
-  const now = () => (known === undefined ? clock.now() : new Date(known.ms + clock.monotonic() - known.at));
   const following = { client, namespace, stored, podsOf, listen, pendingMs, now, clock, log };
 
   async function putSecret(
@@ -124,9 +119,7 @@ export function createJobExecutor(options: JobExecutorOptions): Executor {
   /** Undefined: there is a Job of this name. */
   async function create(run: TransferRun, suffix: string, signal: AbortSignal): Promise<TransferJob | undefined> {
     try {
-      const job = await client.create(jobType, jobOf({ ...run, installation, suffix }), signal);
-      noteTime(job);
-      return job;
+      return await client.create(jobType, jobOf({ ...run, installation, suffix }), signal);
     } catch (error) {
       if (isAlreadyExists(error)) return undefined;
       throw asRefusal(error, `Job ${namespace}/${jobNameOf(run.plan)}`);
@@ -158,6 +151,7 @@ export function createJobExecutor(options: JobExecutorOptions): Executor {
    */
   async function begin(run: TransferRun, signal: AbortSignal, detached: AbortSignal): Promise<TransferJob> {
     const access = await options.readAccess(run.plan, signal);
+    const name = jobNameOf(run.plan);
     const start = clock.monotonic();
     for (;;) {
       signal.throwIfAborted();
@@ -167,7 +161,7 @@ export function createJobExecutor(options: JobExecutorOptions): Executor {
         await putSecret(job, run, suffix, access, signal);
         return job;
       }
-      const present = await client.get(jobType, { namespace, name: jobNameOf(run.plan) }, signal);
+      const present = await client.get(jobType, { namespace, name }, signal);
       const begun = present && runOf(present);
       if (present !== undefined && begun?.key === run.key && isActive(present)) {
         await putSecret(present, run, begun.suffix, access, signal);
@@ -175,7 +169,7 @@ export function createJobExecutor(options: JobExecutorOptions): Executor {
       }
       if (present !== undefined) await remove(present.metadata.name, present, signal);
       if (clock.monotonic() - start > deletionMs)
-        throw new OperatorError(`Job ${namespace}/${jobNameOf(run.plan)} of an earlier run is still being deleted`, {
+        throw new OperatorError(`Job ${namespace}/${name} of an earlier run is still being deleted`, {
           code: 'KubernetesFailed',
         });
       if (present === undefined || present.metadata.deletionTimestamp !== undefined) await clock.sleep(retryMs, signal);
@@ -299,6 +293,12 @@ export function createJobExecutor(options: JobExecutorOptions): Executor {
     }
   }
 
+  /** RFC 3339. */
+  function inOwnTime(at: string | undefined): string {
+    const ageMs = at === undefined ? 0 : now().getTime() - Date.parse(at);
+    return new Date(clock.now().getTime() - ageMs).toISOString();
+  }
+
   return {
     start: (run, how) => execute(run, how),
     async attach(signal) {
@@ -310,7 +310,7 @@ export function createJobExecutor(options: JobExecutorOptions): Executor {
         void remove(job.metadata.name, job, signal);
       }
       return kept.map(({ job, run }): FoundRun => {
-        const startedAt = job.startTime ?? job.metadata.creationTimestamp ?? clock.now().toISOString();
+        const startedAt = inOwnTime(job.startTime ?? job.metadata.creationTimestamp);
         return { ...run, startedAt, resume: (how) => execute(run, how, job) };
       });
     },
@@ -354,12 +354,6 @@ function asRefusal(error: unknown, what: string): unknown {
     cause: error,
     ...responseFieldsOf(error),
   });
-}
-
-/** The run of a Job whose name follows from it. Undefined: another version of the operator made it, or someone has edited it. */
-function runOf({ metadata }: TransferJob): (TransferRun & { suffix: string }) | undefined {
-  const begun = readRun(metadata.annotations);
-  return begun !== undefined && jobNameOf(begun.plan) === metadata.name ? begun : undefined;
 }
 
 /** The newest Job of each key. Others, and those without a run, are not taken over. */

@@ -6,6 +6,7 @@
  * no operator is left, and is then deleted with its Secret.
  */
 import * as z from 'zod';
+import type { KubernetesObject } from '../kubernetes/resource.ts';
 import { compact } from '../lib/compact.ts';
 import { parseBounded } from '../lib/json.ts';
 import type { Key } from '../lib/key.ts';
@@ -186,4 +187,10 @@ export function readRun(
 ): { key: Key; suffix: string; plan: TransferPlan } | undefined {
   const read = parseBounded(runSchema, annotations?.[runAnnotation], maxRunLength);
   return read && { key: read.key, suffix: read.suffix, plan: read.plan };
+}
+
+/** The run of a Job whose name follows from it. Undefined: another version of the operator made it, or someone has edited it. */
+export function runOf({ metadata }: KubernetesObject): (TransferRun & { suffix: string }) | undefined {
+  const begun = readRun(metadata.annotations);
+  return begun !== undefined && jobNameOf(begun.plan) === metadata.name ? begun : undefined;
 }

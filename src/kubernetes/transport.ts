@@ -75,6 +75,8 @@ export interface ApiTransport {
   request(options: RequestOptions, signal: AbortSignal): Promise<unknown>;
   /** The lines of a long response. Ends when the server ends it; throws as `request` does. */
   stream(options: StreamOptions, signal: AbortSignal): AsyncGenerator<string>;
+  /** The time of the server, by its last response. Before the first one: that of this process. */
+  now(): Date;
   /** Closes all connections. Calls in progress fail. */
   close(): Promise<void>;
 }
@@ -118,6 +120,8 @@ export function createApiTransport(options: ApiTransportOptions): ApiTransport {
   let agents: Agents | undefined;
   let login: Login | undefined;
   let renewal: Promise<Login> | undefined;
+  /** The time of the server, and that of the monotonic clock then. */
+  let served: { ms: number; at: number } | undefined;
 
   /** Reads the credentials once for all concurrent callers. A new KubeConfig has no cached results of plugins and files. */
   function renew(from: KubeConfig): Promise<Login> {
@@ -178,6 +182,8 @@ export function createApiTransport(options: ApiTransportOptions): ApiTransport {
         signal,
       });
       code = String(response.statusCode);
+      const ms = Date.parse(String(response.headers['date']));
+      if (!Number.isNaN(ms)) served = { ms, at: clock.monotonic() };
       return response;
     } finally {
       observe?.({ method: call.method, host: base.host, code, durationMs: clock.monotonic() - startedAt });
@@ -191,6 +197,7 @@ export function createApiTransport(options: ApiTransportOptions): ApiTransport {
   return {
     server,
     namespace,
+    now: () => (served === undefined ? clock.now() : new Date(served.ms + clock.monotonic() - served.at)),
 
     async request(request, signal) {
       const { method, deadlineMs = defaultDeadlineMs } = request;

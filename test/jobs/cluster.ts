@@ -216,6 +216,7 @@ export function createCluster(clock: Clock, now = clock.now) {
         progress.set(name, listener);
         return () => void progress.delete(name);
       },
+      now,
       clock,
       random: () => 0.5,
       log: silentLogger,

@@ -235,4 +235,20 @@ describe('the executor of Jobs in trouble', () => {
       assert.equal(await within(590_000, end), undefined);
       assert.equal(await within(60_000, end), 'TransferPodPending');
     });
+
+  for (const hours of [-25, 25])
+    test(`a run that is taken over has its age and its time to start, although the clock of the operator is ${hours} hours ahead`, async () => {
+      const other = createCluster(clock, () => new Date(clock.now().getTime() - hours * 3_600_000));
+      operator = other.process();
+      void endOf(start());
+      await settle();
+      other.putPod(condition('PodScheduled', 'Unschedulable', '', 'False'));
+      operator.kill();
+      await beats(100_000);
+      const [found] = await other.process().executor.attach(new AbortController().signal);
+      assert.equal(found?.startedAt, new Date(clock.now().getTime() - 100_000).toISOString());
+      const end = endOf(found.resume({ signal: cancel.signal, onProgress: () => {} }));
+      assert.equal(await within(490_000, end), undefined);
+      assert.equal(await within(60_000, end), 'TransferPodPending');
+    });
 });

@@ -25,6 +25,7 @@ function setup(failWith?: () => Error | undefined) {
     server: 'http://server',
     namespace: 'default',
     close: async () => {},
+    now: clock.now,
     async *stream() {},
     async request({ method, path, body }) {
       const error = failWith?.();

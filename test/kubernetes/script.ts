@@ -56,6 +56,7 @@ export function start(script: Script, { streams = false } = {}) {
     server: 'http://server',
     namespace: 'default',
     close: async () => {},
+    now: clock.now,
     async request({ query }) {
       note(query?.['continue'] === undefined ? 'list' : `list ${query['continue']}`);
       const next = left.shift();

@@ -47,6 +47,18 @@ test('requests to a server below a path, as in Rancher, go to that path', async 
   assert.equal(server.seen[0]?.path, `/k8s/clusters/c-1${path}`);
 });
 
+test('the time of the server is that of its last response, and goes on', async (t) => {
+  const date = 'Thu, 01 Jan 2026 00:00:00 GMT';
+  const server = await startServer(t, json(200, {}, { date }), json(404, {}, { date: 'soon' }));
+  const clock = createVirtualClock('2027-01-01T00:00:00.000Z');
+  const transport = await connect(t, server, { clock });
+  assert.deepEqual(transport.now(), clock.now());
+  await transport.request({ method: 'GET', path }, never);
+  await assert.rejects(transport.request({ method: 'GET', path }, never));
+  await clock.advance(1000);
+  assert.equal(transport.now().toISOString(), '2026-01-01T00:00:01.000Z');
+});
+
 test('many requests share few connections', async (t) => {
   const server = await startServer(t, json(200, {}));
   const transport = await connect(t, server);

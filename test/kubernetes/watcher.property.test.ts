@@ -120,6 +120,7 @@ function createModel(clock: ReturnType<typeof createVirtualClock>, faults: Fault
     server: 'http://server',
     namespace: 'default',
     close: async () => {},
+    now: clock.now,
     async request({ query }) {
       const fault = left.shift();
       if (fault?.kind === 'fails') throw failureOf(fault);

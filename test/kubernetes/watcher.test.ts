@@ -168,7 +168,14 @@ test('a store that covers no namespace is synced, and following it asks for noth
   const store = createStore<Thing>({ namespaces: [], log: silentLogger });
   const signal = new AbortController();
   const options = { type: thingType, store, clock: createImpatientClock(), random: () => 0.5, log: silentLogger };
-  const transport = { request: assert.fail, stream: assert.fail, close: assert.fail, server: '', namespace: '' };
+  const transport = {
+    request: assert.fail,
+    stream: assert.fail,
+    close: assert.fail,
+    now: assert.fail,
+    server: '',
+    namespace: '',
+  };
   const ended = runReflector({ ...options, client: createClient(transport) }, signal.signal);
   await store.whenSynced(signal.signal);
   signal.abort(new Error('over'));
