@@ -12,7 +12,7 @@ import { isAlreadyExists, isConflict, isNotFound, isRejected } from '../kubernet
 import type { Store } from '../kubernetes/reflector.ts';
 import { keyOfObject, readable } from '../kubernetes/resource.ts';
 import { secretType } from '../kubernetes/secret.ts';
-import { aborted, neverAborted } from '../lib/abort.ts';
+import { aborted, type LinkedAbort, linked, neverAborted } from '../lib/abort.ts';
 import type { Clock, Random } from '../lib/clock.ts';
 import { attempt, describe, OperatorError, responseFieldsOf } from '../lib/errors.ts';
 import type { Logger } from '../lib/log.ts';
@@ -89,6 +89,9 @@ export function createJobExecutor(options: JobExecutorOptions): Executor {
     };
   }
 
+  /** For Jobs that earlier runs may have created, by name. */
+  const searches = new Map<string, LinkedAbort>();
+
   const podsOf = ({ metadata }: TransferJob): TransferPod[] => readable(pods.findBy(byJob, metadata.uid));
 
   /** Undefined: it is not in the store. */
@@ -152,6 +155,8 @@ export function createJobExecutor(options: JobExecutorOptions): Executor {
   async function begin(run: TransferRun, signal: AbortSignal, detached: AbortSignal): Promise<TransferJob> {
     const access = await options.readAccess(run.plan, signal);
     const name = jobNameOf(run.plan);
+    searches.get(name)?.abort(new Error('another run begins'));
+    searches.delete(name);
     const start = clock.monotonic();
     for (;;) {
       signal.throwIfAborted();
@@ -205,9 +210,19 @@ export function createJobExecutor(options: JobExecutorOptions): Executor {
     }
   }
 
+  /** Looks for a Job that may have been created. Rejects when another run of this name begins, which takes over what it finds. */
+  async function search(name: string, signal: AbortSignal): Promise<TransferJob | undefined> {
+    using over = linked(signal);
+    searches.set(name, over);
+    const present = await insist(name, () => client.get(jobType, { namespace, name }, over.signal), over.signal);
+    over.signal.throwIfAborted();
+    searches.delete(name);
+    return present;
+  }
+
   /** Deletes a Job with its pod and its Secret, and waits for its pod. Undefined: it may have been created. */
   async function discard(name: string, job: TransferJob | undefined, signal: AbortSignal): Promise<void> {
-    const present = job ?? (await insist(name, () => client.get(jobType, { namespace, name }, signal), signal));
+    const present = job ?? (await search(name, signal));
     if (present === undefined) return;
     const deletion = async () => {
       try {

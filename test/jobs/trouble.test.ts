@@ -203,6 +203,20 @@ describe('the executor of Jobs in trouble', () => {
     assert.equal(cluster.jobs.size, 0);
   });
 
+  test('a run that begins after one whose Job could not be looked for keeps its Job', async () => {
+    const down = new KubernetesError('no', { reason: 'Unreachable' });
+    cluster.failing.set('create Job', down);
+    cluster.failing.set('get Job', down);
+    assert.equal(await within(30_000, endOf(start())), 'KubernetesFailed');
+    cluster.failing.clear();
+    const end = endOf(start());
+    await settle();
+    cluster.putPod(running);
+    assert.equal(await within(30_000, end), undefined);
+    cluster.putPod(success);
+    assert.equal(await within(10_000, end), 'succeeded');
+  });
+
   test('a run whose Job someone deletes ends when its pod has ended, so that no limit is exceeded', async () => {
     const end = endOf(start());
     await settle();
