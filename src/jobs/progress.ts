@@ -9,7 +9,7 @@ import type { KubernetesClient } from '../kubernetes/client.ts';
 import { type KubernetesObject, parseObject, pathOf, type ResourceType } from '../kubernetes/resource.ts';
 import type { ApiTransport } from '../kubernetes/transport.ts';
 import type { Clock } from '../lib/clock.ts';
-import { describe } from '../lib/errors.ts';
+import { describe, OperatorError } from '../lib/errors.ts';
 import { parseBounded } from '../lib/json.ts';
 import type { Logger } from '../lib/log.ts';
 import { mapOf } from '../lib/map-of.ts';
@@ -22,16 +22,25 @@ export interface ProgressPlace {
 
 interface ProgressMap extends KubernetesObject {
   data: ReadonlyMap<string, string>;
+  hasBinaryData: boolean;
+  isImmutable: boolean;
 }
 
-const dataSchema = z.object({ data: mapOf(z.string()).optional() });
+const mapSchema = z.object({
+  data: mapOf(z.string()).optional(),
+  binaryData: z.unknown().optional(),
+  immutable: z.boolean().optional(),
+});
 
 const progressType: ResourceType<ProgressMap> = {
   group: '',
   version: 'v1',
   kind: 'ConfigMap',
   plural: 'configmaps',
-  parse: (object) => ({ ...parseObject(object), data: dataSchema.parse(object).data ?? new Map() }),
+  parse(object) {
+    const { data = new Map(), binaryData, immutable = false } = mapSchema.parse(object);
+    return { ...parseObject(object), data, hasBinaryData: binaryData !== undefined, isImmutable: immutable };
+  },
 };
 
 const bytes = z.int().min(0);
@@ -53,20 +62,19 @@ export function writeProgress(progress: TransferProgress): string {
   return JSON.stringify({ ...progress, total: progress.total ?? null });
 }
 
-/** Changes one key. Undefined removes it. */
+/** Null removes what is there. */
 async function putProgress(
   transport: Pick<ApiTransport, 'request'>,
   { namespace, configMap }: ProgressPlace,
-  values: Readonly<Record<string, string | undefined>>,
+  change: { data: Readonly<Record<string, string | null>>; binaryData?: null },
   signal: AbortSignal,
 ): Promise<void> {
-  const data = Object.fromEntries(Object.entries(values).map(([key, value]) => [key, value ?? null]));
   await transport.request(
     {
       method: 'PATCH',
       path: pathOf(progressType, { namespace, name: configMap }),
       headers: { 'content-type': 'application/merge-patch+json' },
-      body: { data },
+      body: change,
       idempotent: true,
       deadlineMs: 10_000,
     },
@@ -98,7 +106,7 @@ export function pushProgress(
 
   async function write(value: string | undefined, signal: AbortSignal): Promise<void> {
     try {
-      await putProgress(transport, place, { [place.key]: value }, signal);
+      await putProgress(transport, place, { data: { [place.key]: value ?? null } }, signal);
     } catch (error) {
       if (signal.aborted || isReported) return;
       isReported = true;
@@ -147,15 +155,23 @@ export function createProgressBoard({ client, transport, place, isJob, clock, lo
   async function look(signal: AbortSignal): Promise<void> {
     const { namespace, configMap: name } = place;
     const map = await client.get(progressType, { namespace, name }, signal);
-    for (const [key, text] of map?.data ?? []) {
+    const what = `ConfigMap ${namespace}/${name}, which the chart makes,`;
+    if (map === undefined)
+      throw new OperatorError(`${what} is missing: install it again`, { code: 'KubernetesFailed' });
+    for (const [key, text] of map.data) {
       const progress = readProgress(text);
       if (progress !== undefined) listeners.get(key)?.(progress);
     }
-    // No pod writes a text that is too long, and a few of them fill the ConfigMap.
+    if (map.isImmutable)
+      throw new OperatorError(`${what} was made immutable: delete it and install it again`, {
+        code: 'KubernetesFailed',
+      });
+    // No pod writes a text that is too long, nor binary data, and a few of them fill the ConfigMap.
     const isUseless = ([key, text]: readonly [string, string]) => !isJob(key) || text.length > maxLength;
-    const useless = [...(map?.data ?? [])].filter(isUseless);
-    if (useless.length === 0) return;
-    await putProgress(transport, place, Object.fromEntries(useless.map(([key]) => [key, undefined])), signal);
+    const useless = [...map.data].filter(isUseless);
+    if (useless.length === 0 && !map.hasBinaryData) return;
+    const data = Object.fromEntries(useless.map(([key]) => [key, null]));
+    await putProgress(transport, place, { data, ...(map.hasBinaryData ? { binaryData: null } : {}) }, signal);
   }
 
   return {
