@@ -92,7 +92,7 @@ export function createWorld(options: WorldOptions) {
   }
 
   async function write<T>(call: Call, work: () => T): Promise<T> {
-    controllers[call.op === 'status' ? 'grace' : 'signal'].signal.throwIfAborted();
+    controllers[['status', 'release'].includes(call.op) ? 'grace' : 'signal'].signal.throwIfAborted();
     const what = fate(call);
     const text = `${call.op} ${call.id?.slice(0, 4) ?? ''}`.trim();
     if (what === 'crash-late' || what === 'timeout-late')
