@@ -2,8 +2,9 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { abandonAnnotation, reconcileAtAnnotation } from '../../src/api/group.ts';
 import { dueOf } from '../../src/image/model/due.ts';
+import { memoryVersion } from '../../src/image/model/memory.ts';
 import { longestDelayMs } from '../../src/lib/error-codes.ts';
-import { resourceOf } from './resource.ts';
+import { resourceOf, uid } from './resource.ts';
 
 const now = new Date('2026-01-02T00:00:00Z');
 const ready = {
@@ -34,6 +35,21 @@ describe('when a resource is due', () => {
     assert.deepEqual(dueOf(resourceOf({ status: failing }), '7', now), { kind: 'notDue', ms: 60_000 });
     const at = new Date('2026-01-02T00:01:00Z');
     assert.deepEqual(dueOf(resourceOf({ status: failing }), '7', at), { kind: 'now' });
+  });
+  for (const { what, spec, operation } of [
+    { what: 'a field of its spec', spec: { later: {} }, operation: undefined },
+    { what: 'its memory', spec: {}, operation: { version: memoryVersion + 1, uid } },
+  ]) {
+    test(`a resource is due once, when an operator that does not know ${what} has replaced a later one`, () => {
+      const read = { ...settled, ...(operation === undefined ? {} : { operation }) };
+      assert.deepEqual(dueOf(resourceOf({ spec, status: read }), '7', now), { kind: 'now' });
+      const reported = { ...read, ...failing, conditions: [{ ...ready, status: 'False', reason: 'NewerOperator' }] };
+      assert.deepEqual(dueOf(resourceOf({ spec, status: reported }), '7', now), { kind: 'notDue', ms: 60_000 });
+    });
+  }
+  test('a resource that an earlier operator did not know in full is due when this one does', () => {
+    const reported = { ...failing, conditions: [{ ...ready, status: 'False', reason: 'NewerOperator' }] };
+    assert.deepEqual(dueOf(resourceOf({ status: reported }), '7', now), { kind: 'now' });
   });
   test('a retry time further away than the longest wait is due, because a wrong clock has written it', () => {
     const at = (ms: number) => new Date(now.getTime() + ms).toISOString();

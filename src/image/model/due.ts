@@ -9,6 +9,7 @@ import type { GlanceImage } from '../../api/glanceimage.ts';
 import { abandonAnnotation, reconcileAtAnnotation } from '../../api/group.ts';
 import { parseDuration } from '../../lib/duration.ts';
 import { longestDelayMs } from '../../lib/error-codes.ts';
+import { newerVersionIn } from './memory.ts';
 import { sanitise } from './sanitise.ts';
 
 export type Due = { kind: 'now' } | { kind: 'notDue'; ms: number } | { kind: 'settled'; intervalMs: number };
@@ -26,11 +27,15 @@ export function dueOf(resource: GlanceImage, secretVersions: string | undefined,
   // It was restored from a backup together with its status.
   const isOfOther = status.operation !== undefined && status.operation['uid'] !== metadata.uid;
   if (isOfOther) return { kind: 'now' };
+  const reason = findCondition(status.conditions, 'Ready')?.reason;
+  const isUnknown = resource.unknownField !== undefined || newerVersionIn(status) !== undefined;
+  // Another version of the operator did not know it.
+  if (reason === 'NewerOperator' && !isUnknown) return { kind: 'now' };
   if (status.nextAttemptTime !== undefined) {
     const ms = Date.parse(status.nextAttemptTime) - now.getTime();
     return ms > 0 && ms <= longestWaitMs ? { kind: 'notDue', ms } : { kind: 'now' };
   }
-  if (!isConvergedReason(findCondition(status.conditions, 'Ready')?.reason)) return { kind: 'now' };
+  if (!isConvergedReason(reason) || isUnknown) return { kind: 'now' };
   return { kind: 'settled', intervalMs: parseDuration(spec.interval) };
 }
 

@@ -170,11 +170,17 @@ export function isBlank({ next, images, promoted, observed, place, propertyKeys,
   return next === 0 && images.length === 0 && isUnset && propertyKeys.length === 0;
 }
 
+/** Of the memory, if a later version of the operator wrote it. */
+export function newerVersionIn({ operation }: GlanceImage['status']): number | undefined {
+  const version = operation?.['version'];
+  return typeof version === 'number' && version > memoryVersion ? version : undefined;
+}
+
 export function recall({ metadata, status }: Pick<GlanceImage, 'metadata' | 'status'>): Recollection {
   const { uid } = metadata;
   const { operation } = status;
-  const version = operation?.['version'];
-  if (typeof version === 'number' && version > memoryVersion) return { kind: 'newer', version };
+  const version = newerVersionIn(status);
+  if (version !== undefined) return { kind: 'newer', version };
   const parsed = schema.safeParse(operation);
   if (parsed.success && parsed.data.uid === uid) return { kind: 'memory', memory: parsed.data, isLost: false };
   return { kind: 'memory', memory: blankMemory(uid), isLost: true };
