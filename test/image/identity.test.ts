@@ -1,9 +1,13 @@
 import assert from 'node:assert/strict';
+import crypto from 'node:crypto';
+import { syncBuiltinESMExports } from 'node:module';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { identityAnnotation } from '../../src/api/group.ts';
 import { identityOf, imageIDOf, markOf, numberOf, originalIdentity, ownerOf } from '../../src/image/model/identity.ts';
 import { identity, resourceOf, uid } from './resource.ts';
+
+const other = '11111111-1111-4111-8111-111111111111';
 
 describe('the identity of a resource', () => {
   const annotated = (value: string) =>
@@ -63,6 +67,19 @@ describe('the ID of an image', () => {
   });
 
   test('the ID of an image of another resource has no number', () => {
-    assert.equal(numberOf(uid, imageIDOf('11111111-1111-4111-8111-111111111111', 0), 3), undefined);
+    assert.equal(numberOf(uid, imageIDOf(other, 0), 3), undefined);
+  });
+
+  test('a search for IDs that follow from nothing costs little more than one, because anyone can put a mark on thousands of images', (t) => {
+    const hash = t.mock.method(crypto, 'createHash');
+    syncBuiltinESMExports();
+    for (let at = 0; at < 100; at++) assert.equal(numberOf(uid, imageIDOf(other, at), 3), undefined);
+    hash.mock.restore();
+    syncBuiltinESMExports();
+    assert.ok(hash.mock.callCount() < 50_000, `${hash.mock.callCount()} IDs were computed`);
+  });
+
+  test('a search near the largest integers ends, because a status may have any number', () => {
+    for (const next of [2 ** 53 - 1, 2 ** 53, 1e300]) assert.equal(numberOf(uid, imageIDOf(other, 0), next), undefined);
   });
 });

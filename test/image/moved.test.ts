@@ -66,6 +66,7 @@ describe('the memory of an object', () => {
     { what: 'of another UID', operation: asOperation({ ...memory, uid: newUID }) },
     { what: 'without a version', operation: { ...asOperation(memory), version: undefined } },
     { what: 'with a field of another type', operation: { ...asOperation(memory), images: 'all' } },
+    { what: 'with a number that no resource reaches', operation: { ...asOperation(memory), next: 2 ** 53 - 1 } },
     { what: 'that was deleted', operation: undefined },
   ];
   for (const { what, operation } of useless) {

@@ -8,6 +8,7 @@
 import { createHash } from 'node:crypto';
 import type { GlanceImage } from '../../api/glanceimage.ts';
 import { identityAnnotation } from '../../api/group.ts';
+import { BoundedMap } from '../../lib/bounded-map.ts';
 import { textHash } from '../../lib/hash.ts';
 
 export const ownerProperty = 'glance_image_operator_owner';
@@ -71,30 +72,44 @@ export function imageIDOf(uid: string, number: number): string {
   return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join('-');
 }
 
-/** How many numbers are searched from zero on, and on both sides of the next one. Only a lost status makes more than a few necessary. */
-const searched = 10_000;
+/** How many IDs are computed together, and how many numbers are searched on both sides of the next one at first. */
+const blockLength = 10_000;
 const near = 64;
+/** No resource has used up more. It keeps a number from a hostile status within what can be counted. */
+export const mostNumbers = 2 ** 31;
 
-/** The number of an ID; undefined if the ID does not follow from this uid. `next`: the lowest number that is not used up. */
+/** The last that were computed. Anyone may put the mark of a resource on thousands of images whose IDs follow from nothing. */
+const blocks = new BoundedMap<string, ReadonlyMap<string, number>>(8);
+
+/**
+ * Undefined: the ID does not follow from this uid, or its number is far from zero and from the next one. Only a lost status makes
+ * more than a few numbers necessary.
+ */
 export function numberOf(uid: string, imageID: string, next: number): number | undefined {
-  return (
-    nearNumberOf(uid, imageID, next) ??
-    search(uid, imageID, 0, searched) ??
-    search(uid, imageID, Math.max(searched, next - searched), next + searched)
-  );
+  const found = nearNumberOf(uid, imageID, next);
+  if (found !== undefined) return found;
+  const here = Math.floor(next / blockLength);
+  for (const index of new Set([0, Math.max(0, here - 1), here])) {
+    const number = blockOf(uid, index).get(imageID);
+    if (number !== undefined) return number;
+  }
+  return undefined;
 }
 
 /** The same, where the number is close to the next one. It costs little for an ID that does not follow from this uid. */
 export function nearNumberOf(uid: string, imageID: string, next: number): number | undefined {
-  for (let number = next; number >= Math.max(0, next - near); number--) {
-    if (imageIDOf(uid, number) === imageID) return number;
-  }
-  return search(uid, imageID, next + 1, next + near);
-}
-
-function search(uid: string, imageID: string, from: number, to: number): number | undefined {
-  for (let number = from; number < to; number++) {
-    if (imageIDOf(uid, number) === imageID) return number;
+  for (let away = 0; away <= near; away++) {
+    for (const number of [next - away, next + away])
+      if (number >= 0 && imageIDOf(uid, number) === imageID) return number;
   }
   return undefined;
+}
+
+function blockOf(uid: string, index: number): ReadonlyMap<string, number> {
+  const key = `${uid} ${index}`;
+  const first = index * blockLength;
+  const idOf = (_: unknown, at: number): [string, number] => [imageIDOf(uid, first + at), first + at];
+  const block = blocks.get(key) ?? new Map(Array.from({ length: blockLength }, idOf));
+  blocks.set(key, block);
+  return block;
 }

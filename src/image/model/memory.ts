@@ -11,6 +11,7 @@ import { sourceSchema } from '../../api/status.ts';
 import { compact } from '../../lib/compact.ts';
 import { errorCodes } from '../../lib/error-codes.ts';
 import { printable } from '../../lib/text.ts';
+import { mostNumbers } from './identity.ts';
 
 export const memoryVersion = 1;
 
@@ -50,7 +51,7 @@ const schema = z.object({
   /** Of an object that was moved here: it stays known if its annotation gets lost. */
   identity: z.string().max(64).optional(),
   /** The lowest number that is not used up: the next image gets its ID. */
-  next: z.int().min(0),
+  next: z.int().min(0).max(mostNumbers),
   /** There may be images that `images` lacks: one was requested, or the rest of the memory was lost. They are found by their marks. */
   incomplete: z.literal(true).optional(),
   /** IDs of images that this memory has created or found, the oldest first. */
