@@ -106,7 +106,7 @@ export function readBundle(pem: string): readonly string[] {
   const read = readPemCertificates(pem);
   switch (read.kind) {
     case 'certificates':
-      return read.certificates.map(String);
+      return read.certificates.map(({ pem: certificate }) => certificate);
     case 'none':
       throw new Error('it contains no certificate in PEM form');
     case 'unreadable':

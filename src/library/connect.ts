@@ -115,7 +115,7 @@ function wayBy(given: ProxyOptions): { proxy: ForwardProxy; trust: Trust } {
   if (ca !== undefined) {
     const read = readPemCertificates(ca);
     if (read.kind !== 'certificates') throw new InvalidRequest('proxy.ca: expected certificates in PEM');
-    trust.set(read.certificates.map(String));
+    trust.set(read.certificates.map(({ pem }) => pem));
   }
   const login = typeof credentials === 'string' ? () => credentials : credentials;
   try {

@@ -4,9 +4,9 @@
  *
  * Guarantees: no file is opened; the keys of the Secret override PEM text in clouds.yaml.
  */
-import { createPrivateKey, type KeyObject, type X509Certificate } from 'node:crypto';
+import { createPrivateKey, type KeyObject } from 'node:crypto';
 import * as z from 'zod';
-import { readPemCertificates } from '../http/pem.ts';
+import { type PemCertificate, readPemCertificates } from '../http/pem.ts';
 import { clientProblem } from '../http/trust.ts';
 import { unreachable } from '../lib/errors.ts';
 import { SecretString } from '../lib/secret.ts';
@@ -81,12 +81,9 @@ export function tlsOf(s: z.infer<typeof tlsSchema>, files: TlsFiles, usesTls: bo
 
 /** Node treats a malformed bundle as an empty one, and then trusts no server. */
 function readableCa(pem: string): string {
-  return joined(certificatesIn('cacert', pem));
-}
-
-/** TLS finds no certificate where another one, or a note, is in the same line. */
-function joined(certificates: readonly X509Certificate[]): string {
-  return certificates.map(String).join('');
+  return certificatesIn('cacert', pem)
+    .map((certificate) => certificate.pem)
+    .join('');
 }
 
 /** Both or none. */
@@ -95,15 +92,17 @@ function clientCertificate(cert: string | undefined, key: string | undefined): C
   if (cert === undefined) throw wrong('the Secret has a key without a cert: a client certificate needs both');
   if (key === undefined) throw wrong('the Secret has a cert without a key: a client certificate needs both');
   const certificates = certificatesIn('cert', cert);
-  if (!certificates[0].checkPrivateKey(privateKeyIn(key)))
+  if (!certificates[0].read.checkPrivateKey(privateKeyIn(key)))
     throw wrong('key is not the private key of the certificate in cert');
-  const client = { cert: joined(certificates), key: new SecretString(key) };
+  // What a certificate is trusted for says nothing about one's own, and TLS would skip those after the first.
+  const own = certificates.map(({ read }) => String(read)).join('');
+  const client = { cert: own, key: new SecretString(key) };
   const problem = clientProblem(client);
   if (problem !== undefined) throw wrong(`the client certificate cannot be used: ${problem}`);
   return client;
 }
 
-function certificatesIn(name: string, pem: string): readonly [X509Certificate, ...X509Certificate[]] {
+function certificatesIn(name: string, pem: string): readonly [PemCertificate, ...PemCertificate[]] {
   const read = readPemCertificates(pem);
   switch (read.kind) {
     case 'certificates':

@@ -59,7 +59,7 @@ export function readCertificates(pem: string): string[] {
   const read = readPemCertificates(pem);
   switch (read.kind) {
     case 'certificates':
-      return read.certificates.map(String);
+      return read.certificates.map(({ pem: certificate }) => certificate);
     case 'none':
       throw invalid('it holds no certificate in PEM form (-----BEGIN CERTIFICATE-----)');
     case 'unreadable':

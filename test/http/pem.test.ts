@@ -14,8 +14,8 @@ test('certificates are read in their order, whatever text stands around them', (
   assert.equal(read.kind, 'certificates');
   const single = [one, other].map((pem) => readPemCertificates(pem));
   assert.deepEqual(
-    read.certificates.map(({ fingerprint256 }) => fingerprint256),
-    single.flatMap((each) => (each.kind === 'certificates' ? each.certificates.map((c) => c.fingerprint256) : [])),
+    read.certificates.map((each) => each.read.fingerprint256),
+    single.flatMap((each) => (each.kind === 'certificates' ? each.certificates.map((c) => c.read.fingerprint256) : [])),
   );
 });
 
@@ -28,6 +28,12 @@ test('a certificate that is cut off is none, and damages those before it', () =>
 
 /** Where the time was quadratic, a text of this size took minutes. */
 test('a text of beginnings without an end is read in time that is linear in its length', { timeout: 60_000 }, () => {
-  for (const unit of ['-----BEGIN CERTIFICATE-----\n', '-----BEGIN CERTIFICATE-----', '-----END CERTIFICATE-----', '-'])
+  for (const unit of [
+    '-----BEGIN CERTIFICATE-----\n',
+    '-----BEGIN CERTIFICATE-----',
+    '-----END CERTIFICATE-----',
+    '-',
+    '-----BEGIN TRUSTED ',
+  ])
     assert.equal(readPemCertificates(unit.repeat(4_000_000 / unit.length)).kind, 'none', unit);
 });

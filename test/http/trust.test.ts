@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer } from 'node:https';
 import { after, before, test } from 'node:test';
@@ -81,10 +82,23 @@ async function failure(call: () => Promise<unknown>): Promise<string | undefined
     return undefined;
   } catch (error) {
     for (let at: unknown = error; at instanceof Error; at = at.cause) {
-      if ('code' in at && typeof at.code === 'string' && /CERT|LEAF|ISSUER/.test(at.code)) return at.code;
+      if ('code' in at && typeof at.code === 'string' && /CERT|LEAF|ISSUER|PURPOSE/.test(at.code)) return at.code;
     }
     throw error;
   }
+}
+
+/** What `openssl x509 -trustout` writes behind a certificate with -addtrust serverAuth and with -addreject serverAuth. */
+const trustedForServers = '300c300a06082b06010505070301';
+const rejectedForServers = '300ca00a06082b06010505070301';
+
+/** The certificate as `openssl x509 -trustout` and old programs write it. */
+function labelled(pem: string, label: string, settings: string): string {
+  const { raw } = new X509Certificate(pem);
+  const lines = Buffer.concat([raw, Buffer.from(settings, 'hex')])
+    .toString('base64')
+    .replace(/.{64}(?=.)/g, '$&\n');
+  return `-----BEGIN ${label} CERTIFICATE-----\n${lines}\n-----END ${label} CERTIFICATE-----\n`;
 }
 
 const unknown = /^(?:UNABLE_TO_|SELF_SIGNED|DEPTH_ZERO)/;
@@ -110,6 +124,24 @@ for (const [name, open] of Object.entries(transports)) {
     assert.equal(await attempt('selfSigned', made.selfSigned.cert), undefined);
     assert.match((await attempt('chained', made.otherCa)) ?? '', unknown);
     assert.match((await attempt('good', made.issuer)) ?? '', unknown);
+  });
+
+  test(`a certificate under another name of OpenSSL is trusted by a ${name}, unless it says that it is not to be`, async () => {
+    for (const [label, settings, isTrusted] of [
+      ['X509', '', true],
+      ['TRUSTED', '', true],
+      ['TRUSTED', trustedForServers, true],
+      ['TRUSTED', rejectedForServers, false],
+    ] as const) {
+      const ca = labelled(made.ca, label, settings);
+      const expected = isTrusted ? undefined : 'INVALID_PURPOSE';
+      assert.equal(await attempt('good', ca), expected, `${label} ${settings}`);
+      assert.equal(
+        await attempt('good', undefined, ...readBundle(`${made.otherCa}${ca}`)),
+        expected,
+        `${label} ${settings}`,
+      );
+    }
   });
 
   test(`a host that is written with a final dot is named to a server of a ${name} without it`, async (t) => {
