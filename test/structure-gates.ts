@@ -30,6 +30,7 @@ export const gates: Record<string, { sign: RegExp; files: readonly string[] }> =
       'http/egress.ts',
       'http/no-proxy.ts',
       'http/resolve-host.ts',
+      'http/trust.ts',
     ],
   },
   'starts programs or threads': {

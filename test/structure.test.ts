@@ -89,7 +89,7 @@ const mechanisms: Record<string, { home: string; sign: RegExp }> = {
   },
   'consent of an owner': { home: 'lib/allow-list.ts', sign: /has no annotation/ },
   'rule for redirects': { home: 'http/redirects.ts', sign: /\b30[12378]\b[^\n]*\b30[12378]\b/ },
-  'reader of PEM certificates': { home: 'http/pem.ts', sign: /BEGIN CERTIFICATE-----'/ },
+  'reader of PEM certificates': { home: 'http/pem.ts', sign: /BEGIN CERTIFICATE-----'|CERTIFICATE-----\// },
   'trust of TLS': { home: 'http/trust.ts', sign: /\b(?:createSecureContext|getCACertificates)\(/ },
   'set of address rules': { home: 'http/address-rules.ts', sign: /new BlockList\(/ },
   'fair queue': { home: 'lib/fair-queue.ts', sign: /\bnextRound\b|\b(?:move|rotate)\w*ToEnd\(/i },

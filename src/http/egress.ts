@@ -25,9 +25,8 @@ import {
   privateNetworks,
   ruleSet,
 } from './address-rules.ts';
-import { connectThrough, createProxy, type ForwardProxy, type ProxyRules } from './proxy.ts';
+import { type Connecting, connectThrough, createProxy, type ForwardProxy, type ProxyRules } from './proxy.ts';
 import { createResolve, type Resolve } from './resolve-host.ts';
-import type { Trust } from './trust.ts';
 
 type Connector = buildConnector.connector;
 
@@ -256,12 +255,10 @@ function addressesOf(host: string, resolve: Resolve): Promise<readonly string[] 
   });
 }
 
-export interface GuardOptions {
+/** Those of the connection to a proxy, which gets none of the certificates of a single source or cloud. */
+export interface GuardOptions extends Connecting {
   /** Builds the connector to a server. It must pass `lookup` on to it. */
   make: (options: { lookup: LookupFunction }) => Connector;
-  /** For the connection to a proxy, which gets none of the certificates of a single source or cloud. */
-  trust: Trust;
-  connectTimeoutMs: number;
   /** Gets the address of each peer; undefined if a proxy connects to it. */
   onPeer?: (host: string, address: string | undefined) => void;
 }
@@ -272,11 +269,11 @@ export interface GuardOptions {
  * are checked before a byte goes to the proxy; the address of the proxy is not checked, because the installation names it.
  */
 export function guardConnector(policy: EgressPolicy, options: GuardOptions): Connector {
-  const { make, trust, connectTimeoutMs, onPeer = () => {} } = options;
+  const { make, onPeer = () => {} } = options;
   const connect = make({ lookup: policy.lookup });
   const { proxy } = policy;
   if (proxy === undefined) return connectDirectly;
-  const open = proxy.opener(trust, connectTimeoutMs);
+  const open = proxy.opener(options);
   return (server, callback) =>
     void (proxy.serves(server) ? connectBy(proxy, open, server, callback) : connectDirectly(server, callback));
 

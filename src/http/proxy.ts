@@ -57,6 +57,15 @@ interface Server {
   port: string;
 }
 
+/** How connections to a proxy are made. */
+export interface Connecting {
+  /** For a proxy behind https. */
+  trust: Trust;
+  connectTimeoutMs: number;
+  /** Ends those that are being made: a client closes only the ones that it has got. */
+  closing: AbortSignal;
+}
+
 export interface ForwardProxy {
   /** Whether connections to this server go through the proxy. */
   serves(server: Server): boolean;
@@ -68,9 +77,9 @@ export interface ForwardProxy {
   inTunnel(error: Error): Error;
   /**
    * A function that opens the way to a server: a connection to the proxy, or a tunnel to a server behind https, in which TLS is still
-   * to begin. It rejects with ProxyDenied or ProxyUnreachable. `trust`: for a proxy behind https.
+   * to begin. It rejects with ProxyDenied or ProxyUnreachable.
    */
-  opener(trust: Trust, connectTimeoutMs: number): (server: Server) => Promise<Socket>;
+  opener(connecting: Connecting): (server: Server) => Promise<Socket>;
 }
 
 /**
@@ -145,14 +154,18 @@ export function createProxy(
     return new ProxyUnreachable(`the proxy ${name} ${problem}: ${describe(error)}`, { cause: error });
   }
 
-  function opener(trust: Trust, connectTimeoutMs: number): (server: Server) => Promise<Socket> {
-    const make = trustingConnector(trust, { replacesSystem: false }, (secureContext) =>
-      buildConnector({
-        ...(secureContext === undefined ? {} : { secureContext }),
-        allowH2: false,
-        timeout: connectTimeoutMs,
-        maxCachedSessions: 0,
-      }),
+  function opener({ trust, connectTimeoutMs, closing }: Connecting): (server: Server) => Promise<Socket> {
+    const make = trustingConnector(
+      trust,
+      { replacesSystem: false },
+      (secureContext) =>
+        buildConnector({
+          ...(secureContext === undefined ? {} : { secureContext }),
+          allowH2: false,
+          timeout: connectTimeoutMs,
+          maxCachedSessions: 0,
+        }),
+      closing,
     );
     const { host, protocol, port } = url;
     const proxy = { host, protocol, port, hostname: url.hostname.replace(/^\[(.*)\]$/, '$1') };
@@ -225,13 +238,8 @@ export function connectThrough(
 }
 
 /** A connector by way of a proxy, without checks of where it leads. `connect` is for its exceptions, and for TLS in a tunnel. */
-export function proxyConnector(
-  proxy: ForwardProxy,
-  connect: Connector,
-  trust: Trust,
-  connectTimeoutMs: number,
-): Connector {
-  const open = proxy.opener(trust, connectTimeoutMs);
+export function proxyConnector(proxy: ForwardProxy, connect: Connector, connecting: Connecting): Connector {
+  const open = proxy.opener(connecting);
   return (server, callback) => {
     if (!proxy.serves(server)) return connect(server, callback);
     open(server).then(

@@ -56,7 +56,7 @@ export function receiving(make: (options: { onread?: OnReadOpts }) => Connector)
   return (server, callback) => {
     if (server.protocol === 'https:') return plain(server, callback);
     const buffers = createReceiveBuffers(pool);
-    make({ onread: buffers.onread })(server, (...result) => {
+    return make({ onread: buffers.onread })(server, (...result) => {
       // After an error, undici passes no socket at all, unlike its types say.
       const [error, socket] = result;
       if (error === null) buffers.receiveFor(socket);

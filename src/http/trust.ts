@@ -5,6 +5,7 @@
  * Guarantees: those of the installation are trusted everywhere, from the next connection after a change; a certificate that was
  * given is trusted as it is, whether it is a root, an intermediate authority or the server's own, as in Go and curl.
  */
+import { Socket } from 'node:net';
 import { createSecureContext, getCACertificates, type SecureContext } from 'node:tls';
 import type { buildConnector } from 'undici';
 import { describe } from '../lib/errors.ts';
@@ -46,11 +47,14 @@ type Connector = buildConnector.connector;
 /**
  * A connector that uses the certificates of the moment. `make` builds one for a context; undefined stands for that of Node, which
  * trusts the system. A connector remembers TLS sessions, and with them the trust of their time, so a change makes another one.
+ *
+ * `closing` closes its connections, also those that are being made: a client closes only the ones that it has got.
  */
 export function trustingConnector(
   trust: Trust,
   own: OwnTls,
   make: (secureContext: SecureContext | undefined) => Connector,
+  closing: AbortSignal,
 ): Connector {
   let made: { certificates: readonly string[]; connect: Connector } | undefined;
   const connectorNow = () => {
@@ -59,7 +63,19 @@ export function trustingConnector(
     return made.connect;
   };
   connectorNow();
-  return (options, callback) => connectorNow()({ ...options, ...serverName(options) }, callback);
+  return (options, callback) => {
+    // Connectors return their socket, unlike their types say.
+    const socket: unknown = connectorNow()({ ...options, ...serverName(options) }, callback);
+    if (socket instanceof Socket) closeWith(closing, socket);
+  };
+}
+
+/** The option `signal` of a socket would listen for as long as the signal lives. */
+function closeWith(closing: AbortSignal, socket: Socket): void {
+  const close = () => void socket.destroy(new Error('the transport is closed'));
+  closing.addEventListener('abort', close, { once: true });
+  socket.once('close', () => closing.removeEventListener('abort', close));
+  if (closing.aborted) close();
 }
 
 /** TLS has no final dot in the name of a server (RFC 6066, section 3): some servers reject it, or show another certificate. */

@@ -48,21 +48,26 @@ export function createTransport(options: TransportOptions): Transport {
   const { tls, trust = createTrust(), userAgent, clock, egress } = options;
   const proxy = egress?.proxy ?? options.proxy;
   const { observe = () => {}, mayWrite = mayAlwaysWrite } = options;
+  const closing = new AbortController();
+  const connecting = { trust, connectTimeoutMs: connectDeadlineMs, closing: closing.signal };
   const makeConnector = (lookup: object) =>
-    trustingConnector(trust, { ca: tls.ca, replacesSystem: true, client: tls.client }, (secureContext) =>
-      buildConnector({
-        ...lookup,
-        ...(secureContext === undefined ? {} : { secureContext }),
-        rejectUnauthorized: tls.verify,
-        timeout: connectDeadlineMs,
-        allowH2: false,
-      }),
+    trustingConnector(
+      trust,
+      { ca: tls.ca, replacesSystem: true, client: tls.client },
+      (secureContext) =>
+        buildConnector({
+          ...lookup,
+          ...(secureContext === undefined ? {} : { secureContext }),
+          rejectUnauthorized: tls.verify,
+          timeout: connectDeadlineMs,
+          allowH2: false,
+        }),
+      closing.signal,
     );
   const connectTo = () => {
-    if (egress !== undefined)
-      return guardConnector(egress, { make: makeConnector, trust, connectTimeoutMs: connectDeadlineMs });
+    if (egress !== undefined) return guardConnector(egress, { make: makeConnector, ...connecting });
     const direct = makeConnector({});
-    return proxy === undefined ? direct : proxyConnector(proxy, direct, trust, connectDeadlineMs);
+    return proxy === undefined ? direct : proxyConnector(proxy, direct, connecting);
   };
   // Deadlines use the injected clock. Those of the HTTP client are disabled.
   const common = { connect: connectTo(), allowH2: false, headersTimeout: 0, bodyTimeout: 0, pipelining: 1 };
@@ -102,6 +107,7 @@ export function createTransport(options: TransportOptions): Transport {
     },
     async close() {
       await Promise.all([calls.destroy(), streams.destroy()]);
+      closing.abort();
     },
   };
 }

@@ -49,7 +49,7 @@ export interface SourceTransport {
   get(url: URL, headers: Record<string, string>, signal: AbortSignal): Promise<SourceResponse>;
   /** One connection to each server. Responses come in the order of the requests. Absent: connections cannot be kept. */
   keep?(reuse: Reuse): KeptConnection;
-  /** Closes all connections, also those in use. */
+  /** Closes all connections, also those in use and those that are being made. */
   close(): Promise<void>;
 }
 
@@ -77,21 +77,26 @@ export interface SourceTls {
 export function createSourceTransport(policy: EgressPolicy, tls: SourceTls = {}): SourceTransport {
   const { trust = createTrust(), connectTimeoutMs: timeout = connectTimeoutMs } = tls;
   const ca = tls.ca === undefined ? undefined : readCertificates(tls.ca).join('');
+  const closing = new AbortController();
   let trusted: buildConnector.connector | undefined;
   /** Connections of any number share certificates and receive buffers. */
   const trusting = (lookup: LookupFunction) => {
-    trusted ??= trustingConnector(trust, { ca, replacesSystem: false }, (secureContext) =>
-      receiving((buffers) =>
-        buildConnector({
-          ...(secureContext === undefined ? {} : { secureContext }),
-          ...buffers,
-          lookup,
-          allowH2: false,
-          timeout,
-          // A resumed TLS session would keep the result of an earlier certificate check.
-          maxCachedSessions: 0,
-        }),
-      ),
+    trusted ??= trustingConnector(
+      trust,
+      { ca, replacesSystem: false },
+      (secureContext) =>
+        receiving((buffers) =>
+          buildConnector({
+            ...(secureContext === undefined ? {} : { secureContext }),
+            ...buffers,
+            lookup,
+            allowH2: false,
+            timeout,
+            // A resumed TLS session would keep the result of an earlier certificate check.
+            maxCachedSessions: 0,
+          }),
+        ),
+      closing.signal,
     );
     return trusted;
   };
@@ -104,6 +109,7 @@ export function createSourceTransport(policy: EgressPolicy, tls: SourceTls = {})
       make: ({ lookup }) => trusting(lookup),
       trust,
       connectTimeoutMs: timeout,
+      closing: closing.signal,
       onPeer(host, address) {
         responses = 0;
         if (address === undefined) peers.delete(canonicalHost(host));
@@ -159,6 +165,7 @@ export function createSourceTransport(policy: EgressPolicy, tls: SourceTls = {})
     },
     async close() {
       await Promise.all([single, ...kept].map((each) => each.ended()));
+      closing.abort();
     },
   };
 }

@@ -13,6 +13,7 @@ import {
   guardConnector,
 } from '../../src/http/egress.ts';
 import { createTrust } from '../../src/http/trust.ts';
+import { neverAborted } from '../../src/lib/abort.ts';
 
 const none: EgressRules = { allow: [], deny: [] };
 
@@ -74,7 +75,7 @@ describe('a guarded connector', () => {
   }
 
   const guard = (policy: EgressPolicy, make: GuardOptions['make']) =>
-    guardConnector(policy, { make, trust: createTrust(), connectTimeoutMs: 10_000 });
+    guardConnector(policy, { make, trust: createTrust(), connectTimeoutMs: 10_000, closing: neverAborted() });
 
   test('a connection to a blocked literal is rejected before connecting', async () => {
     let made = 0;
