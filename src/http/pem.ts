@@ -34,7 +34,7 @@ export function readPemCertificates(pem: string): PemCertificates {
   return first === undefined ? { kind: 'none' } : { kind: 'certificates', certificates: [first, ...others] };
 }
 
-/** `TRUSTED`: what it is trusted for follows. `X509`: an old name. */
+/** `TRUSTED`: with its uses behind it. `X509`: an old name. */
 const border = /-----(BEGIN|END) (?:TRUSTED |X509 )?CERTIFICATE-----/g;
 
 /** From each beginning to the next end. */

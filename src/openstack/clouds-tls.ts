@@ -94,7 +94,7 @@ function clientCertificate(cert: string | undefined, key: string | undefined): C
   const certificates = certificatesIn('cert', cert);
   if (!certificates[0].read.checkPrivateKey(privateKeyIn(key)))
     throw wrong('key is not the private key of the certificate in cert');
-  // What a certificate is trusted for says nothing about one's own, and TLS would skip those after the first.
+  // Without the uses of each, which say nothing about one's own, and with which TLS would skip those after the first.
   const own = certificates.map(({ read }) => String(read)).join('');
   const client = { cert: own, key: new SecretString(key) };
   const problem = clientProblem(client);
