@@ -157,13 +157,13 @@ export function createProgressBoard({ client, transport, place, isJob, clock, lo
     const map = await client.get(progressType, { namespace, name }, signal);
     const what = `ConfigMap ${namespace}/${name}, which the chart makes,`;
     if (map === undefined)
-      throw new OperatorError(`${what} is missing: install it again`, { code: 'KubernetesFailed' });
+      throw new OperatorError(`${what} is missing: apply the chart again`, { code: 'KubernetesFailed' });
     for (const [key, text] of map.data) {
       const progress = readProgress(text);
       if (progress !== undefined) listeners.get(key)?.(progress);
     }
     if (map.isImmutable)
-      throw new OperatorError(`${what} was made immutable: delete it and install it again`, {
+      throw new OperatorError(`${what} was made immutable: delete it, and apply the chart again`, {
         code: 'KubernetesFailed',
       });
     // No pod writes a text that is too long, nor binary data, and a few of them fill the ConfigMap.

@@ -1,7 +1,8 @@
-/** A memory of a later version is neither interpreted nor overwritten. */
+/** What a later version has written or declared: neither interpreted nor overwritten. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { findCondition } from '../../src/api/conditions.ts';
+import type { GlanceImage } from '../../src/api/glanceimage.ts';
 import { finalizer } from '../../src/api/group.ts';
 import type { GlanceImageStatus } from '../../src/api/status.ts';
 import { memoryVersion } from '../../src/image/model/memory.ts';
@@ -24,6 +25,32 @@ const rows = [
   },
 ];
 
+/** The status after one reconcile. A call to a cloud, a transfer or a change of finalizers fails the test. */
+async function statusWithoutCloud(resource: GlanceImage): Promise<GlanceImageStatus | undefined> {
+  const written: GlanceImageStatus[] = [];
+  const unused = () => assert.fail('a cloud was called');
+  const { context } = contextOf();
+  const reconcile = createReconciler({
+    ...context,
+    resources: {
+      ...context.resources,
+      get: () => resource,
+      addFinalizer: unused,
+      removeFinalizer: unused,
+      writeStatus: async (_resource, next) => {
+        written.push(next);
+        return 'written';
+      },
+    },
+    clouds: { open: 0, known: unused, last: unused, destinationOf: () => 'cloud', close: unused, read: unused },
+    transfers: { ...context.transfers, start: unused },
+    webDownloads: { checkURL: unused, maxVirtualBytes: 1 },
+  });
+  const { signal } = new AbortController();
+  await reconcile(keyOfObject(resource), signal, signal);
+  return written[0];
+}
+
 for (const { what, spec, metadata, reason } of rows) {
   test(`${what} that a later version has worked on keeps its memory and its image ID, and no cloud is called`, async () => {
     const resource = resourceOf({
@@ -31,28 +58,7 @@ for (const { what, spec, metadata, reason } of rows) {
       status,
       metadata: { generation: 2, finalizers: [finalizer], ...metadata },
     });
-    const written: GlanceImageStatus[] = [];
-    const unused = () => assert.fail('a cloud was called');
-    const { context } = contextOf();
-    const reconcile = createReconciler({
-      ...context,
-      resources: {
-        ...context.resources,
-        get: () => resource,
-        addFinalizer: unused,
-        removeFinalizer: unused,
-        writeStatus: async (_resource, next) => {
-          written.push(next);
-          return 'written';
-        },
-      },
-      clouds: { open: 0, known: unused, last: unused, destinationOf: () => 'cloud', close: unused, read: unused },
-      transfers: { ...context.transfers, start: unused },
-      webDownloads: { checkURL: unused, maxVirtualBytes: 1 },
-    });
-    const { signal } = new AbortController();
-    await reconcile(keyOfObject(resource), signal, signal);
-    const [next] = written;
+    const next = await statusWithoutCloud(resource);
     assert.equal(findCondition(next?.conditions, 'Ready')?.reason, reason);
     assert.deepEqual([next?.operation, next?.imageID], [operation, status.imageID]);
   });
@@ -71,26 +77,8 @@ test('a field of a later CRD is reported, and no cloud is called', async () => {
       spec: { content, image: { diskFormat: 'raw' }, ...more },
       metadata: { generation: 2, finalizers: [finalizer] },
     });
-    const written: GlanceImageStatus[] = [];
-    const unused = () => assert.fail('a cloud was called');
-    const { context } = contextOf();
-    const reconcile = createReconciler({
-      ...context,
-      resources: {
-        ...context.resources,
-        get: () => resource,
-        writeStatus: async (_resource, next) => {
-          written.push(next);
-          return 'written';
-        },
-      },
-      clouds: { open: 0, known: unused, last: unused, destinationOf: () => 'cloud', close: unused, read: unused },
-      transfers: { ...context.transfers, start: unused },
-      webDownloads: { checkURL: unused, maxVirtualBytes: 1 },
-    });
-    const { signal } = new AbortController();
-    await reconcile(keyOfObject(resource), signal, signal);
-    const ready = findCondition(written[0]?.conditions, 'Ready');
+    const next = await statusWithoutCloud(resource);
+    const ready = findCondition(next?.conditions, 'Ready');
     assert.deepEqual([ready?.status, ready?.reason], ['False', 'NewerOperator']);
     assert.ok(ready?.message.includes(`does not know ${field}:`), ready?.message);
   }
