@@ -353,7 +353,7 @@ function createWait(report: ExecuteOptions['onProgress']) {
 function believed(name: string, result: PodResult, plan: TransferPlan, image: Image): TransferResult {
   const fault = faultOfResult(result, plan, image);
   if (fault === undefined) return { ...result, image };
-  throw new OperatorError(`the result of Job ${name} is not that of image ${image.id}: ${fault}`, { code: 'Conflict' });
+  throw new OperatorError(`the result of Job ${name} does not fit image ${image.id}: ${fault}`, { code: 'Conflict' });
 }
 
 /** Whether the cause may go away without an edit. */

@@ -82,10 +82,10 @@ export function faultOfResult(
   { status, size, hash }: Image,
 ): string | undefined {
   if (status === 'queued') return 'the image has no data';
-  if (digest !== (declared?.toLowerCase() ?? imageDigest)) return `it has the digest ${digest}`;
+  if (digest !== (declared?.toLowerCase() ?? imageDigest)) return `its digest is ${digest}`;
   const isCompared = hash !== null && imageDigest.startsWith(`${hash.algorithm}:`);
-  if (isCompared && imageDigest !== `${hash.algorithm}:${hash.value}`)
-    return `it has the digest ${imageDigest}, and the image ${hash.algorithm}:${hash.value}`;
+  if (isCompared && imageDigest !== `${hash.algorithm}:${hash.value.toLowerCase()}`)
+    return `its digest is ${imageDigest}, that of the image ${hash.algorithm}:${hash.value}`;
   if (method !== 'Stage' && size !== null && size !== bytes) return `it has ${bytes} bytes, and the image ${size}`;
   return undefined;
 }

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { maxMessageBytes, type PodOutcome, readMessage, writeMessage } from '../../src/jobs/message.ts';
+import { faultOfResult, maxMessageBytes, type PodOutcome, readMessage, writeMessage } from '../../src/jobs/message.ts';
 import { OperatorError } from '../../src/lib/errors.ts';
 import { encodeError } from '../../src/transfer/error-codec.ts';
-import { resultOf } from '../transfer/plans.ts';
+import { planOf, resultOf } from '../transfer/plans.ts';
 
-const { image: _, ...result } = resultOf(7);
+const { image, ...result } = resultOf(7);
 
 test('an outcome that fits into a termination message is read as it was written', () => {
   const outcomes: PodOutcome[] = [
@@ -116,4 +116,12 @@ test('what a pod reports has no control characters, whatever it wrote', () => {
   assert(succeeded?.kind === 'succeeded' && failed?.kind === 'failed' && failed.error.kind === 'operator');
   for (const text of [succeeded.result.url, succeeded.result.format, failed.error.requestId])
     assert.equal(text, 'x [2J y');
+});
+
+test('a result fits its image in whatever case Glance writes the digest', () => {
+  const { hash } = image;
+  assert(hash !== null);
+  const plan = planOf();
+  for (const value of [hash.value.toLowerCase(), hash.value.toUpperCase()])
+    assert.equal(faultOfResult(result, plan, { ...image, hash: { ...hash, value } }), undefined);
 });
