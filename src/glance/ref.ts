@@ -44,9 +44,14 @@ export function imagePath(id: string): string {
   return `/images/${id}`;
 }
 
+/** URLs have no segments of one or two dots: they lead to what is above. */
+export function isDots(segment: string): boolean {
+  return segment === '.' || segment === '..';
+}
+
 /** A name as one segment of a path. Throws InvalidRequest for a name that has to be text and is not. */
 export function pathSegment(what: string, name: string): string {
-  if (typeof name === 'string' && name !== '') return encodeURIComponent(name);
+  if (typeof name === 'string' && name !== '' && name.isWellFormed() && !isDots(name)) return encodeURIComponent(name);
   throw new InvalidRequest(`not the name of a ${what}: ${quotedText(name)}`);
 }
 

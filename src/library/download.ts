@@ -89,17 +89,25 @@ export function createDownloads(options: DownloadOptions): Downloads {
     }));
   }
 
-  async function downloadTo(id: string, sink: Writable, signal: AbortSignal): Promise<number> {
+  async function opened(id: string, signal: AbortSignal): Promise<ImageDownload> {
+    try {
+      return await openForSink(id, signal);
+    } catch (error) {
+      signal.throwIfAborted();
+      throw error instanceof OperatorError ? error : notWritten(id, error);
+    }
+  }
+
+  async function write(id: string, body: AsyncIterable<Uint8Array>, sink: Writable, signal: AbortSignal) {
     let bytes = 0;
-    async function* counted(body: AsyncIterable<Uint8Array>) {
+    async function* counted() {
       for await (const chunk of body) {
         bytes += chunk.byteLength;
         yield chunk;
       }
     }
     try {
-      const { body } = await openForSink(id, signal);
-      await pipeline(counted(body), sink, { signal });
+      await pipeline(counted(), sink, { signal });
       return bytes;
     } catch (error) {
       sink.destroy();
@@ -113,16 +121,25 @@ export function createDownloads(options: DownloadOptions): Downloads {
       return overHttp(await find(id, signal), signal);
     },
 
-    downloadTo,
+    async downloadTo(id, sink, signal) {
+      const { body } = await opened(id, signal).catch((error: unknown) => {
+        sink.destroy();
+        throw error;
+      });
+      return write(id, body, sink, signal);
+    },
 
     async downloadToFile(id, path, signal) {
-      const file = await open(path, 'w').catch((error: unknown) => {
+      // Before the file is opened, which empties it.
+      const { body } = await opened(id, signal);
+      const file = await open(path, 'w').catch(async (error: unknown) => {
+        await body[Symbol.asyncIterator]().return?.();
         throw notWritten(id, error);
       });
       // On failure it is removed, unless it is a device or a pipe.
       const isRemovable = (await file.stat()).isFile();
       try {
-        return await downloadTo(id, file.createWriteStream(), signal);
+        return await write(id, body, file.createWriteStream(), signal);
       } catch (error) {
         await file.close().catch(() => undefined);
         if (isRemovable) await rm(path, { force: true });

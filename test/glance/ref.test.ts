@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { InvalidImageRef } from '../../src/glance/errors.ts';
-import { parseImageRef } from '../../src/glance/ref.ts';
+import { fitsInPath } from '../../src/glance/client/tags.ts';
+import { InvalidImageRef, InvalidRequest } from '../../src/glance/errors.ts';
+import { parseImageRef, pathSegment } from '../../src/glance/ref.ts';
 
 const id = '6b1fd7a2-0000-4000-8000-000000000001';
 
@@ -94,4 +95,11 @@ test('every accepted reference names one server, and ends with its id', () => {
     }),
     { seed: 1 },
   );
+});
+
+test('a name that a URL cannot hold as a segment of its path is rejected', () => {
+  for (const name of ['.', '..', '', '\ud800'])
+    assert.throws(() => pathSegment('store', name), InvalidRequest, JSON.stringify(name));
+  assert.equal(pathSegment('store', '...'), '...');
+  assert.deepEqual(['.', '..', 'a/b'].map(fitsInPath), [false, false, false]);
 });

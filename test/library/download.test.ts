@@ -85,6 +85,22 @@ test('a download goes into a sink, which it ends, or into a file', async (t) => 
   assert.ok((await readFile(path)).equals(bytes));
 });
 
+test('a file stays as it is when its download fails before the first byte', async (t) => {
+  const service = await open(t);
+  const { id } = await service.images.create(raw);
+  const path = join(await folder(t), 'image');
+  await writeFile(path, 'something else');
+  const { images } = service;
+  for (const attempt of [
+    () => images.downloadToFile('bad', path),
+    () => images.downloadToFile(id, path),
+    () => images.downloadToFile(id, path, { signal: AbortSignal.abort() }),
+  ]) {
+    await assert.rejects(attempt);
+    assert.equal(await readFile(path, 'utf8'), 'something else');
+  }
+});
+
 test('an image without data is an ImageDownloadFailed that says so, by every way', async (t) => {
   const { images } = await open(t);
   const { id } = await images.create(raw);

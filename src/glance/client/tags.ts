@@ -5,7 +5,7 @@
  * Invariant: adding twice is adding once.
  */
 import { InvalidRequest } from '../errors.ts';
-import { imagePath } from '../ref.ts';
+import { imagePath, isDots } from '../ref.ts';
 import type { Calls } from './call.ts';
 
 export interface ImageTags {
@@ -25,9 +25,9 @@ export function imageTags({ send }: Calls): ImageTags {
   };
 }
 
-/** Glance finds no route for a slash, even if it is escaped, and splits letters beyond ASCII into bytes. */
+/** Glance finds no route for a slash, even if it is escaped, and splits letters beyond ASCII into bytes. Dots would lead elsewhere. */
 export function fitsInPath(tag: string): boolean {
-  return /^[\x20-\x7e]+$/.test(tag) && !tag.includes('/');
+  return /^[\x20-\x7e]+$/.test(tag) && !tag.includes('/') && !isDots(tag);
 }
 
 function pathOf(id: string, tag: string): string {
