@@ -81,10 +81,12 @@ export function aborted(signal: AbortSignal): Promise<void> {
  */
 export function abortable<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
+    // First, so that a rejection of the promise is handled even if the signal cannot be used.
+    const settled = promise.then(resolve, reject);
     const onAbort = () => reject(signal.reason);
     if (signal.aborted) onAbort();
     signal.addEventListener('abort', onAbort, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
+    void settled.then(() => signal.removeEventListener('abort', onAbort));
   });
 }
 

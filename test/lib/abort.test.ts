@@ -2,8 +2,9 @@
 import assert from 'node:assert/strict';
 import { getEventListeners } from 'node:events';
 import { describe, test } from 'node:test';
-import { DeadlineExceeded, linked, withDeadline } from '../../src/lib/abort.ts';
+import { abortable, DeadlineExceeded, linked, withDeadline } from '../../src/lib/abort.ts';
 import { createVirtualClock } from '../clock.ts';
+import { untyped } from '../library/untyped.ts';
 
 describe('a linked signal', () => {
   test('a linked signal aborts with the reason of its parent', () => {
@@ -77,4 +78,18 @@ describe('a deadline', () => {
     assert.equal(clock.pending, 0);
     assert.equal(getEventListeners(parent.signal, 'abort').length, 0);
   });
+});
+
+test('a promise that is waited for under what is no signal may still reject without ending the process', async () => {
+  const unhandled: unknown[] = [];
+  const note = (reason: unknown) => void unhandled.push(reason);
+  process.on('unhandledRejection', note);
+  for (const signal of [null, 7, {}]) {
+    const { promise, reject } = Promise.withResolvers<void>();
+    await assert.rejects(abortable(promise, untyped(signal)), TypeError);
+    reject(new Error('late'));
+  }
+  await new Promise((resolve) => setImmediate(resolve));
+  process.off('unhandledRejection', note);
+  assert.deepEqual(unhandled, []);
 });
