@@ -97,7 +97,7 @@ export function proxyProblem(text: string, login: string): string | undefined {
 
 /**
  * Throws a RangeError that names an exception that cannot be read. `login` returns `user:password` instead of a file; it is called
- * for each connection.
+ * for each connection, and belongs to a program, which may return anything.
  */
 export function createProxy(
   { url: address, except, credentialsFile, advice = {} }: ProxyRules,
@@ -114,7 +114,8 @@ export function createProxy(
   /** The header that the proxy asks for. The file is one line on the file system of a Secret, in memory. */
   function authorization(): Record<string, string> {
     if (readLogin === undefined) return {};
-    const line = readLogin().replace(/\r?\n$/, '');
+    const login: unknown = readLogin();
+    const line = typeof login === 'string' ? login.replace(/\r?\n$/, '') : '';
     if (!/^[^:\r\n]+:[^\r\n]*$/.test(line)) throw unusableCredentials('it is not one line of the form USER:PASSWORD');
     return { 'proxy-authorization': `Basic ${Buffer.from(line).toString('base64')}` };
   }

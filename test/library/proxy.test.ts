@@ -9,6 +9,7 @@ import { type Certificates, makeCertificates } from '../env/certificates.ts';
 import { imageId, wireImage } from '../glance/model.ts';
 import { type StubOptions, startStubProxy } from '../http/stub-proxy.ts';
 import { reply, serve } from '../openstack/stub.ts';
+import { untyped } from './untyped.ts';
 
 let certificates: Certificates;
 before(async () => {
@@ -101,6 +102,19 @@ describe('a proxy of the library', () => {
         (error) => error instanceof InvalidRequest && message.test(error.message) && !error.message.includes('hunter2'),
         String(message),
       );
+  });
+
+  test('credentials that are no text are a ProxyDenied that quotes none of them', async (t) => {
+    const { connect } = await behind(t);
+    for (const wrong of [7, null, undefined, {}, Promise.resolve('user:secret')]) {
+      const images = connect({ credentials: () => untyped(wrong) });
+      await assert.rejects(images.show(imageId), (error) => {
+        assert.ok(error instanceof OperatorError, `${error}`);
+        assert.equal(error.code, 'ProxyDenied');
+        assert.match(error.message, /not one line of the form USER:PASSWORD$/);
+        return true;
+      });
+    }
   });
 });
 
