@@ -109,6 +109,11 @@ export function jsonOf(response: HttpResponse): JsonValue {
   return value;
 }
 
+/** Throws MalformedResponse for a body where a service sends none, or JSON: the page of a proxy in front of it, or of its sign-in. */
+export function expectNoPage(response: HttpResponse): void {
+  if (response.text.trim() !== '') jsonOf(response);
+}
+
 function quoted({ headers, text, secrets = [] }: HttpResponse): string {
   if (text.trim() === '') return 'it is empty';
   const message = errorMessageIn(headers['content-type'], text, secrets).slice(0, 120);

@@ -15,6 +15,7 @@ const isFile =
   ({ method, path }: ProxiedRequest) =>
     method === asked && path.endsWith('/file');
 const isCreation = ({ method, path }: ProxiedRequest) => method === 'POST' && path === '/v2/images';
+const isDeletion = ({ method }: ProxiedRequest) => method === 'DELETE';
 const isChange = ({ method }: ProxiedRequest) => method === 'PATCH';
 const isList = ({ method, path }: ProxiedRequest) => method === 'GET' && /^\/v2\/images\?/.test(path);
 const redirects = (status: number, matches: Rule['matches']): Rule => ({
@@ -22,6 +23,7 @@ const redirects = (status: number, matches: Rule['matches']): Rule => ({
   fault: { kind: 'redirect', status },
   times: 1,
 });
+const page = { 'content-type': 'text/html' };
 const binary = { 'content-type': 'application/octet-stream' };
 const md5 = (data: string) => createHash('md5').update(data).digest('hex');
 const answersJson = (body: JsonValue, matches: Rule['matches'], times?: number): Rule => ({
@@ -301,6 +303,14 @@ export const faultCases: readonly Case[] = [
     name: 'show an image where the response contains no image',
     operations: [{ op: 'show', image: imageId }],
     faults: [answersJson({ versions: [] }, isImage, 1)],
+    cinder: ['returned'],
+    expect: { malformed: { '/results/0': ['returned', 'GlanceUnavailable'] } },
+  },
+  {
+    name: 'delete an image where a portal in front of Glance responds with its page',
+    given: { '<image>': {} },
+    operations: [{ op: 'delete', image: '<image>' }],
+    faults: [{ matches: isDeletion, fault: { kind: 'answer', status: 200, headers: page, body: '<html>' }, times: 1 }],
     cinder: ['returned'],
     expect: { malformed: { '/results/0': ['returned', 'GlanceUnavailable'] } },
   },

@@ -107,3 +107,71 @@ for (const value of [
     assert.deepEqual(writes(), []);
   });
 }
+
+const withoutBody: [name: string, act: (images: ConnectedImageService) => Promise<unknown>][] = [
+  ['delete', (images) => images.delete(imageId)],
+  ['deactivate', (images) => images.deactivate(imageId)],
+  ['reactivate', (images) => images.reactivate(imageId)],
+  ['addTag', (images) => images.addTag(imageId, 'x')],
+  ['removeTag', (images) => images.removeTag(imageId, 'x')],
+  ['removeMember', (images) => images.removeMember(imageId, 'p')],
+  ['importImage', (images) => images.importImage(imageId, { method: { name: 'glance-direct' } })],
+  ['copyToStores', (images) => images.copyToStores(imageId, 'all')],
+  ['deleteFromStore', (images) => images.deleteFromStore(imageId, 'fast')],
+  ['stage', (images) => images.stage(imageId, Buffer.from('x'))],
+  ['upload', (images) => images.update(imageId, {}, { data: Buffer.from('x') })],
+  ['create with data', (images) => images.create({ id: imageId }, { data: Buffer.from('x') })],
+];
+const pages: [name: string, type: string, body: string][] = [
+  ['a page', 'text/html; charset=utf-8', '<html><title>Sign in</title></html>'],
+  ['text', 'text/plain', 'Sign in'],
+  ['a page that is called JSON', 'application/json', '<html></html>'],
+];
+const image = { disk_format: 'raw', container_format: 'bare' };
+
+for (const [name, act] of withoutBody) {
+  test(`${name} fails when a portal responds to it with a page, and not Glance`, async (t) => {
+    for (const [what, type, body] of pages) {
+      const { images } = await openStub(t, {
+        image,
+        answer({ method, url }, response) {
+          // The record of the image is created before.
+          if (method === 'GET' || url === '/v2/images') return false;
+          response.writeHead(200, { 'content-type': type }).end(body);
+          return true;
+        },
+      });
+      await assert.rejects(act(images), (error) => {
+        assert.ok(error instanceof GlanceUnavailable, `${what}: ${error}`);
+        assert.match(error.message, /is malformed: its response is not JSON/);
+        return true;
+      });
+    }
+  });
+
+  test(`${name} succeeds with every response that Glance sends to it`, async (t) => {
+    // WebOb, in Glance, calls also an empty body a page, and earlier versions have some other status or body.
+    for (const [status, type, body] of [
+      [204, undefined, ''],
+      [202, 'text/html; charset=UTF-8', ''],
+      [200, 'text/html', '\n'],
+      [200, 'application/json', '{}'],
+    ] as const) {
+      let isFilled = false;
+      const { images } = await openStub(t, {
+        image: { ...image, size: 1 },
+        answer({ method, url }, response) {
+          if (method === 'GET' || url === '/v2/images') {
+            if (!isFilled || url !== `/v2/images/${imageId}`) return false;
+            reply(response, 200, wireImage({ ...image, status: 'active', size: 1 }));
+            return true;
+          }
+          isFilled = url?.endsWith('/file') === true;
+          response.writeHead(status, type === undefined ? {} : { 'content-type': type }).end(body);
+          return true;
+        },
+      });
+      await act(images);
+    }
+  });
+}

@@ -9,7 +9,7 @@ import { abortable, neverAborted } from '../../lib/abort.ts';
 import { MalformedResponse } from '../../openstack/errors.ts';
 import type { BodyLimit, HttpResponse } from '../../openstack/exchange.ts';
 import { isJsonObject, type JsonObject, type JsonValue } from '../../openstack/json.ts';
-import { jsonOf } from '../../openstack/response.ts';
+import { expectNoPage, jsonOf } from '../../openstack/response.ts';
 import type { ServiceCall, Session } from '../../openstack/session.ts';
 import { builtInSchema, type ImageSchema, readSchema } from '../cloud-schema.ts';
 import { GlanceUnavailable, InvalidRequest, NotAuthorized, NotFound, type Operation, translate } from '../errors.ts';
@@ -37,7 +37,7 @@ export interface Calls {
   schema(signal: AbortSignal): Promise<ImageSchema>;
   /** `read` parses the response; it throws MalformedResponse. */
   call<T>(request: Request, signal: AbortSignal, read: (response: HttpResponse) => T): Promise<T>;
-  /** A call whose response has no body. */
+  /** A call whose response has no body. A page in its place is no success: something else has responded. */
   send(request: Request, signal: AbortSignal): Promise<void>;
 }
 
@@ -62,7 +62,7 @@ export function createCalls(session: Session, useSchema: boolean): Calls {
     session,
     schema: useSchema ? rememberedSchema(call) : async () => builtInSchema,
     call,
-    send: (request, signal) => call(request, signal, () => undefined),
+    send: (request, signal) => call(request, signal, expectNoPage),
   };
 }
 

@@ -6,6 +6,7 @@
 import { describe } from '../../lib/errors.ts';
 import { ConnectionFailed } from '../../openstack/errors.ts';
 import type { HttpStream } from '../../openstack/exchange.ts';
+import { expectNoPage } from '../../openstack/response.ts';
 import { Conflict, ImageDownloadFailed, ImageNotFound, InvalidRequest, translate } from '../errors.ts';
 import type { Image } from '../image.ts';
 import { imagePath, quotedText } from '../ref.ts';
@@ -72,7 +73,7 @@ export function imageData({ session }: Calls, { get }: ImageRecords, { stores }:
       if (!isQueued) expectQueued(await get(id, signal));
       const headers = uploadHeaders({ ...where, ...(size === undefined ? {} : { size }) });
       try {
-        await session.upload('image', {
+        const response = await session.upload('image', {
           operation: 'upload',
           path: `${imagePath(id)}/file`,
           headers,
@@ -81,6 +82,7 @@ export function imageData({ session }: Calls, { get }: ImageRecords, { stores }:
           onSent,
           signal,
         });
+        expectNoPage(response);
       } catch (error) {
         const failure = translate(error, 'upload', id);
         throw await storeFailure(failure, store === undefined ? [] : [store], () => stores(signal));
@@ -91,7 +93,7 @@ export function imageData({ session }: Calls, { get }: ImageRecords, { stores }:
       if (!isQueued) expectQueued(await get(id, signal));
       const headers = { 'content-type': 'application/octet-stream' };
       try {
-        await session.upload('image', {
+        const response = await session.upload('image', {
           operation: 'stage',
           path: `${imagePath(id)}/stage`,
           headers,
@@ -100,6 +102,7 @@ export function imageData({ session }: Calls, { get }: ImageRecords, { stores }:
           onSent,
           signal,
         });
+        expectNoPage(response);
       } catch (error) {
         const failure = translate(error, 'stage', id);
         if (!(failure instanceof ImageNotFound)) throw failure;
