@@ -239,7 +239,7 @@ function changesOf(
     operations.map((operation) => {
       const key = keyIn(operation);
       const attribute = attributeOf.get(key);
-      const before = attribute === undefined ? image.properties[key] : image[attribute];
+      const before = attribute === undefined ? propertyOf(image, key) : image[attribute];
       return [
         attribute ?? `properties.${key}`,
         {
@@ -249,6 +249,11 @@ function changesOf(
       ];
     }),
   );
+}
+
+/** `constructor` is a name that a property may have. */
+function propertyOf({ properties }: Pick<Image, 'properties'>, key: string): JsonValue | undefined {
+  return Object.hasOwn(properties, key) ? properties[key] : undefined;
 }
 
 function fieldsOf({ properties = {}, ...image }: WantedImage): Record<string, FieldChange> {

@@ -58,11 +58,14 @@ export function verified(body: AsyncIterable<Uint8Array>, expected: Expected): A
 }
 
 /** Glance names algorithms as Python does. */
-const names: Readonly<Record<string, string>> = { blake2b: 'blake2b512', blake2s: 'blake2s256' };
+const names: ReadonlyMap<string, string> = new Map([
+  ['blake2b', 'blake2b512'],
+  ['blake2s', 'blake2s256'],
+]);
 
 function hasherFor(algorithm: string): Hash | undefined {
   try {
-    return createHash(names[algorithm] ?? algorithm.replaceAll('_', '-'));
+    return createHash(names.get(algorithm) ?? algorithm.replaceAll('_', '-'));
   } catch {
     return undefined;
   }

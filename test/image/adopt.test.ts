@@ -80,6 +80,11 @@ describe('an image that is taken over', () => {
     const declaring = adopting(declared, existing({ properties: properties(122) }));
     await declaring.step();
     assert.deepEqual([declaring.ready(), declaring.calls.writes], ['False TooManyProperties', 0]);
+    // Every object inherits something of that name.
+    const named = importing({ image: { properties: { constructor: 'x' } } });
+    const naming = adopting(named, existing({ properties: { ...properties(122), ...marks } }));
+    await naming.step();
+    assert.deepEqual([naming.ready(), naming.calls.writes], ['False TooManyProperties', 0]);
     const fitting = adopting(importing(), existing({ properties: properties(122) }));
     await fitting.settle();
     assert.equal(fitting.ready(), 'True NotCompared');

@@ -286,7 +286,7 @@ async function whenForbidden(
   const removals = step.operations.flatMap((one) => (one.op === 'remove' ? [keyIn(one)] : []));
   const reserved = reservedKey(error);
   const stuck = reserved !== undefined && removals.includes(reserved) ? [reserved] : [];
-  const isNew = reserved !== undefined && step.image.properties[reserved] === undefined;
+  const isNew = reserved !== undefined && !Object.hasOwn(step.image.properties, reserved);
   if (stuck.length === 0) return failed(state, asProtected(error, isNew ? 'create' : 'update'));
   const known = state.memory.unremovable?.keys ?? [];
   const unremovable = { keys: [...new Set([...known, ...stuck])].slice(-mostKeys), at: clock.now().toISOString() };

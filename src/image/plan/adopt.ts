@@ -98,7 +98,7 @@ function tooMany(desired: Desired, image: Image, memory: Memory, now: Date): Cho
   const isOwn = (key: string) => markProperties.includes(key) || key.startsWith(reservedPrefix);
   const kept = Object.keys(image.properties).filter((key) => !isOwn(key) && keeps(key));
   const all = new Set([...kept, ...desired.propertyKeys]);
-  const has = (key: string) => image.properties[key] !== undefined;
+  const has = (key: string) => Object.hasOwn(image.properties, key);
   const isDone = has(ownerProperty) && desired.propertyKeys.every(has);
   if (isDone || all.size <= maxProperties) return undefined;
   return blocked(
