@@ -58,6 +58,7 @@ const table = {
   EndpointNotFound: change,
 
   // Any service of a cloud, before its client translates the error
+  SessionClosed: changeOrAfter(minutes(10)),
   ConnectionFailed: backoff,
   HttpFailure: backoff,
   MalformedResponse: backoff,

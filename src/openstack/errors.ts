@@ -16,6 +16,13 @@ export class ConfigurationError extends OperatorError {
   }
 }
 
+/** A call to a cloud after its session was closed, or while it was. Only another session helps. */
+export class SessionClosed extends OperatorError {
+  constructor(message: string) {
+    super(message, { code: 'SessionClosed' });
+  }
+}
+
 /** No valid response: connection refused or reset, unresolvable, TLS, too slow, or not HTTP. Whether the server acted on the request is unknown. */
 export class ConnectionFailed extends OperatorError {
   /** Scheme, host and port that were tried. */

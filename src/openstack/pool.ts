@@ -14,6 +14,7 @@ import type { Clock, Random } from '../lib/clock.ts';
 import { valueHash } from '../lib/hash.ts';
 import { userAgent } from '../lib/version.ts';
 import { type CloudConfig, type CloudFiles, parseCloud } from './clouds.ts';
+import { SessionClosed } from './errors.ts';
 import type { Exchange } from './exchange.ts';
 import type { RetryPolicy } from './retry.ts';
 import type { ServiceAccountTokens } from './service-account.ts';
@@ -138,7 +139,7 @@ export function createSessionPool<T>(options: SessionPoolOptions<T>): SessionPoo
 
   return {
     use(files, cloud) {
-      if (closed) throw new Error('the session pool is closed');
+      if (closed) throw new SessionClosed('the sessions with clouds are closed');
       const key = keyOf(files, cloud);
       return inUse(key, entries.get(key) ?? add(key, configOf(files, cloud)));
     },

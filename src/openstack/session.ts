@@ -10,7 +10,7 @@ import { createAuthorizer } from './authorizer.ts';
 import { type CallTarget, createCaller } from './caller.ts';
 import type { CloudConfig } from './clouds.ts';
 import { usableVersions, versionsIn } from './discovery.ts';
-import { MalformedResponse } from './errors.ts';
+import { MalformedResponse, SessionClosed } from './errors.ts';
 import type { BodyLimit, HttpResponse, HttpStream, Transport } from './exchange.ts';
 import type { TokenIdentity } from './keystone.ts';
 import { failureOf } from './response.ts';
@@ -212,7 +212,7 @@ export function createSession(options: SessionOptions): Session {
     },
 
     async close() {
-      closed.abort(new Error(`the session with cloud ${cloud.name} is closed`));
+      closed.abort(new SessionClosed(`the session with cloud ${cloud.name} is closed`));
       await transport.close();
     },
   };

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { SessionClosed } from '../../src/openstack/errors.ts';
 import type { Transport } from '../../src/openstack/exchange.ts';
 import { createSessionPool } from '../../src/openstack/pool.ts';
 import { createSession } from '../../src/openstack/session.ts';
@@ -123,7 +124,7 @@ test('closing the pool closes all sessions, also those in use, and no session is
   used[Symbol.dispose]();
   clock.advance(2 * idleMs);
   assert.equal(log.length, 6);
-  assert.throws(() => pool.use(files, { name: 'demo' }), /closed/);
+  assert.throws(() => pool.use(files, { name: 'demo' }), SessionClosed);
 });
 
 test('a clouds.yaml that cannot be used opens no session', () => {

@@ -6,6 +6,7 @@ import {
   EndpointNotFound,
   HttpFailure,
   MalformedResponse,
+  SessionClosed,
 } from '../../src/openstack/errors.ts';
 import { cloudOf, look, type Reply, reset, signal } from './fake-cloud.ts';
 
@@ -211,7 +212,11 @@ test('a closed session starts no further attempt', async (t) => {
       return { status: 503 };
     },
   });
-  await assert.rejects(session.call('image', look()), /the session with cloud demo is closed/);
+  await assert.rejects(session.call('image', look()), (error) => {
+    assert.ok(error instanceof SessionClosed, `${error}`);
+    assert.equal(error.message, 'the session with cloud demo is closed');
+    return true;
+  });
   assert.equal(asked('http://glance').length, 1);
 });
 

@@ -57,6 +57,7 @@ const reasonsOfCodes: Readonly<Record<Exclude<ErrorCode, Reason>, Reason>> = {
   HttpFailure: 'InternalError',
   MalformedResponse: 'InternalError',
   // They end the process, or are only in the library.
+  SessionClosed: 'InternalError',
   LeadershipLost: 'InternalError',
   ComponentFailed: 'InternalError',
   ImageSignatureInvalid: 'InternalError',
