@@ -13,8 +13,8 @@ export interface JsonBounds {
   text: number;
 }
 
-/** Far more than any response that this program reads. */
-const deepest = 32;
+/** Levels. Far more than any response that this program reads, except one that it has written itself. */
+export const deepest = 32;
 /** Glance keeps the value of a property in a column of 65 535 bytes, and an escape takes six characters. */
 const longestText = 400_000;
 

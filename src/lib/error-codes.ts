@@ -58,7 +58,6 @@ const table = {
   EndpointNotFound: change,
 
   // Any service of a cloud, before its client translates the error
-  SessionClosed: changeOrAfter(minutes(10)),
   ConnectionFailed: backoff,
   HttpFailure: backoff,
   MalformedResponse: backoff,
@@ -191,7 +190,8 @@ const table = {
   ComponentFailed: backoff,
   InternalError: backoff,
 
-  // Signatures of images, in the library
+  // In the library: a session that its program has closed, and the signatures of images
+  SessionClosed: changeOrAfter(minutes(10)),
   ImageSignatureInvalid: change,
   CertificateUnavailable: changeOrAfter(minutes(10)),
   KeyManagerUnavailable: backoff,

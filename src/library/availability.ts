@@ -9,6 +9,7 @@
  */
 import type { ImageMember } from '../glance/client/members.ts';
 import type { Image } from '../glance/image.ts';
+import { checkMembers, checkRequester, checkShown } from './check.ts';
 
 /** The project and user for which images are requested. */
 export interface Requester {
@@ -19,12 +20,19 @@ export interface Requester {
   userId?: string;
 }
 
-/** `members` are only needed, and `unknown` only returned, if the image is shared and no other rule has decided. */
+/**
+ * `members` are only needed, and `unknown` only returned, if the image is shared and no other rule has decided. Throws InvalidRequest
+ * for arguments of another type.
+ */
 export function isImageAvailable(
-  { visibility, properties }: Pick<Image, 'visibility' | 'properties'>,
+  image: Pick<Image, 'visibility' | 'properties'>,
   requester: Requester,
   members?: readonly Pick<ImageMember, 'memberId' | 'status'>[],
 ): boolean | 'unknown' {
+  checkShown(image);
+  checkRequester(requester);
+  checkMembers(members);
+  const { visibility, properties } = image;
   const { token, admin = false, projectId, userId } = requester;
   if (token || admin) return true;
   if (visibility === 'public' || /^true$/i.test(textOf(properties['is_public']) ?? '')) return true;

@@ -13,6 +13,7 @@ import { type Clock, systemClock } from '../lib/clock.ts';
 import { describe, responseFieldsOf, unreachable } from '../lib/errors.ts';
 import { ConnectionFailed, HttpFailure, quoteFailure } from '../openstack/errors.ts';
 import type { Session } from '../openstack/session.ts';
+import { checkPems } from './check.ts';
 import { CertificateUnavailable } from './signature-errors.ts';
 
 export interface CertificateStore {
@@ -54,8 +55,12 @@ export function barbicanCertificates(session: Pick<Session, 'download'>, clock: 
   };
 }
 
-/** Certificates from the caller: PEM by id. Throws CertificateUnavailable for one that cannot be parsed. */
+/**
+ * Certificates from the caller: PEM by id. Throws CertificateUnavailable for one that cannot be parsed, and InvalidRequest for what is
+ * no Map of texts.
+ */
 export function fixedCertificates(pems: ReadonlyMap<string, string>): CertificateStore {
+  checkPems(pems);
   const certificates = new Map([...pems].map(([id, pem]) => [id, certificateIn(Buffer.from(pem), id)]));
   return {
     async get(id) {

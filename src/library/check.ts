@@ -4,9 +4,14 @@
  * Invariant: a value of a wrong type is an InvalidRequest that names it, before any call.
  */
 import { isAbsolute } from 'node:path';
+import type { Writable } from 'node:stream';
 import * as z from 'zod';
 import { InvalidRequest } from '../glance/errors.ts';
+import { deepest } from '../http/json-bounds.ts';
+import { compact } from '../lib/compact.ts';
 import { serviceRoot } from '../openstack/catalog.ts';
+import { isJson, isPlainObject } from '../openstack/json.ts';
+import { contentProblem, type ImageContent, isContent } from './content.ts';
 
 const text = z.string();
 const texts = z.array(text);
@@ -44,18 +49,18 @@ const query = z.strictObject({
     .optional(),
   marker: text.optional(),
   limit: count.optional(),
-  sort: z.array(z.object({ key: text, direction: text })).optional(),
+  sort: z.array(z.strictObject({ key: text, direction: text })).optional(),
 });
 
-const importRequest = z.object({
+const importRequest = z.strictObject({
   method: z.discriminatedUnion('name', [
-    z.object({ name: z.enum(['glance-direct', 'copy-image']) }),
-    z.object({ name: z.literal('web-download'), uri: text }),
-    z.object({
+    z.strictObject({ name: z.enum(['glance-direct', 'copy-image']) }),
+    z.strictObject({ name: z.literal('web-download'), uri: text }),
+    z.strictObject({
       name: z.literal('glance-download'),
       imageId: text,
       region: text,
-      serviceInterface: text.optional(),
+      serviceInterface: z.enum(['public', 'internal', 'admin']).optional(),
     }),
   ]),
   stores: texts.optional(),
@@ -73,18 +78,29 @@ const proxy = z.strictObject({
 const httpUrl = text.refine((given) => serviceRoot(given) !== undefined, 'expected an http or https URL');
 const callable = z.instanceof(Function, { error: 'expected a function' });
 
-const serviceOptions = z.object({
+const requester = z.strictObject({
+  token: flag,
+  admin: flag.optional(),
+  projectId: text.optional(),
+  userId: text.optional(),
+});
+
+const commonOptions = z.strictObject({
   fileDirectories: z.array(text.refine(isAbsolute, 'expected an absolute path')).optional(),
   signatures: z.enum(['enabled', 'disabled']).optional(),
-  certificates: z.custom<object>(hasGet, 'expected an object with the function get').optional(),
-  requester: z
-    .object({ token: flag, admin: flag.optional(), projectId: text.optional(), userId: text.optional() })
+  certificates: z
+    .custom<object>((given) => hasMethod(given, 'get'), 'expected an object with the function get')
     .optional(),
+  requester: requester.optional(),
   pageSize: z.number().int().min(1).optional(),
   newId: callable.optional(),
 });
 
-const connectOptions = serviceOptions.extend({
+const serviceOptions = commonOptions.extend({
+  privileged: z.custom<object>((given) => hasMethod(given, 'call'), 'expected a session').optional(),
+});
+
+const connectOptions = commonOptions.extend({
   cloudsYaml: text,
   secureYaml: text.optional(),
   cacert: text.optional(),
@@ -95,12 +111,56 @@ const connectOptions = serviceOptions.extend({
   privilegedCloud: text.optional(),
   retries: count.max(99).optional(),
   trustedEndpoints: z.array(httpUrl).optional(),
+  proxy: proxy.optional(),
 });
 
-const location = z.object({
+const shown = z.custom<object>(
+  (given) => isPlainObject(given) && isPlainObject(Reflect.get(given, 'properties')),
+  'expected an image with its properties',
+);
+const members = z.array(z.object({ memberId: text, status: text })).optional();
+const pems = z.map(text, text, 'expected a Map of texts');
+const remoteOptions = z.strictObject({
+  service: z.custom<object>((given) => hasMethod(given, 'show'), 'expected an image service'),
+  connect: callable,
+});
+
+const callOptions = z.strictObject({
+  signal: z.instanceof(AbortSignal, { error: 'expected an AbortSignal' }).exactOptional(),
+});
+const stageOptions = callOptions.extend({ size: count.exactOptional() });
+const createOptions = stageOptions.extend({
+  data: z.custom<ImageContent>(isContent, contentProblem).exactOptional(),
+  store: text.exactOptional(),
+  baseImageRef: text.exactOptional(),
+});
+const updateOptions = createOptions.extend({ purge: flag.exactOptional() });
+
+/** Glance returns metadata inside of an image of a list: so many levels of the response are not of the metadata. */
+const levelsAround = 5;
+const metadataLevels = deepest - levelsAround;
+
+const digestBy = (algorithm: string, digits: number) =>
+  z.strictObject({
+    algorithm: z.literal(algorithm),
+    value: text.regex(new RegExp(`^[0-9a-f]{${digits}}$`, 'i'), `expected ${digits} hex digits`),
+  });
+
+const location = z.strictObject({
   url: text,
-  metadata: z.record(text, z.json()).optional(),
-  digest: z.object({ algorithm: text, value: text }).optional(),
+  metadata: z
+    .custom<object>(
+      (given) => isPlainObject(given) && isJson(given, metadataLevels),
+      `expected an object of JSON values with at most ${metadataLevels} levels`,
+    )
+    .optional(),
+  digest: z
+    .discriminatedUnion(
+      'algorithm',
+      [digestBy('md5', 32), digestBy('sha1', 40), digestBy('sha256', 64), digestBy('sha512', 128)],
+      'expected md5, sha1, sha256 or sha512',
+    )
+    .optional(),
 });
 
 export function checkQuery(given: unknown): void {
@@ -115,16 +175,53 @@ export function checkLocation(given: unknown): void {
   check('location', location, given);
 }
 
-export function checkProxy(given: unknown): void {
-  check('proxy', proxy, given);
-}
-
 export function checkServiceOptions(given: unknown): void {
-  check('', serviceOptions, given);
+  check('', serviceOptions, objectOf(given));
 }
 
 export function checkConnectOptions(given: unknown): void {
-  check('', connectOptions, given);
+  check('', connectOptions, objectOf(given));
+}
+
+/** The signal of a call's options, for calls without other ones. */
+export function signalIn(given: unknown): AbortSignal | undefined {
+  return callOptionsIn(callOptions, given).signal;
+}
+
+export const stageOptionsIn = (given: unknown) => callOptionsIn(stageOptions, given);
+export const createOptionsIn = (given: unknown) => callOptionsIn(createOptions, given);
+export const updateOptionsIn = (given: unknown) => callOptionsIn(updateOptions, given);
+
+/** The options of a call, without those that are undefined. */
+function callOptionsIn<T>(schema: z.ZodType<T>, given: unknown): T {
+  return check('', schema, compact(objectOf(given === undefined ? {} : given)));
+}
+
+function objectOf(given: unknown): object {
+  if (isPlainObject(given)) return given;
+  throw new InvalidRequest('options: expected an object');
+}
+
+/** An image as it was shown, or those of its fields that decide. */
+export function checkShown(given: unknown): void {
+  check('image', shown, given);
+}
+
+export function checkRequester(given: unknown): void {
+  check('requester', requester, given);
+}
+
+export function checkMembers(given: unknown): void {
+  check('members', members, given);
+}
+
+export function checkPems(given: unknown): void {
+  check('pems', pems, given);
+}
+
+/** Of references to images: `service` is for those to the same cloud, `connect` for the others. */
+export function checkRemote(given: unknown): void {
+  check('', remoteOptions, objectOf(given));
 }
 
 export function checkEndpoint(given: unknown): void {
@@ -139,18 +236,29 @@ export function checkTexts(name: string, given: unknown): void {
   check(name, texts, given);
 }
 
-/** `undefined` is no size. */
-export function checkDataSize(given: unknown): void {
-  check('size', count.optional(), given);
+const sink = z.custom<Writable>(isWritable, 'expected a Writable').refine(takesData, 'it has ended or was destroyed');
+
+export function checkSink(given: unknown): void {
+  check('sink', sink, given);
 }
 
-function hasGet(given: unknown): boolean {
-  return typeof given === 'object' && given !== null && 'get' in given && typeof given.get === 'function';
+/** Whether data can be written to it. A pipeline into one that has ended or was destroyed never settles. */
+export function takesData({ writable, writableEnded, destroyed }: Writable): boolean {
+  return writable && !writableEnded && !destroyed;
 }
 
-function check(name: string, schema: z.ZodType, given: unknown): void {
+/** The streams of other packages are no instances of Node's class. */
+function isWritable(given: unknown): boolean {
+  return ['write', 'end', 'destroy', 'on'].every((name) => hasMethod(given, name));
+}
+
+function hasMethod(given: unknown, name: string): boolean {
+  return typeof given === 'object' && given !== null && typeof Reflect.get(given, name) === 'function';
+}
+
+function check<T>(name: string, schema: z.ZodType<T>, given: unknown): T {
   const parsed = schema.safeParse(given);
-  if (parsed.success) return;
+  if (parsed.success) return parsed.data;
   throw new InvalidRequest(parsed.error.issues.map((issue) => issueSentence(issue, name)).join('; '));
 }
 

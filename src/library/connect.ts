@@ -12,9 +12,12 @@ import { systemClock } from '../lib/clock.ts';
 import { describe } from '../lib/errors.ts';
 import { serviceRoot } from '../openstack/catalog.ts';
 import type { CloudConfig, CloudFiles } from '../openstack/clouds.ts';
+import { SessionClosed } from '../openstack/errors.ts';
 import { createSessionPool, openSession } from '../openstack/pool.ts';
+import type { Session } from '../openstack/session.ts';
 import type { Requester } from './availability.ts';
-import { checkConnectOptions, checkEndpoint, checkProxy } from './check.ts';
+import { checkConnectOptions, checkEndpoint } from './check.ts';
+import { createLifetime, type Lifetime } from './lifetime.ts';
 import type { OpenImageService } from './remote.ts';
 import { createImageService, type ImageServiceOptions } from './service.ts';
 
@@ -33,7 +36,7 @@ export interface ProxyOptions {
   ca?: string;
 }
 
-export interface ConnectOptions extends CloudFiles, Omit<ImageServiceOptions, 'privileged'> {
+export interface ConnectOptions extends Omit<CloudFiles, 'serviceAccount'>, Omit<ImageServiceOptions, 'privileged'> {
   /** The entry under `clouds` of clouds.yaml. */
   cloud: string;
   /** Instead of the one in clouds.yaml. */
@@ -70,6 +73,8 @@ export interface ConnectedImageService extends OpenImageService {
 export function connectImageService(options: ConnectOptions): ConnectedImageService {
   checkConnectOptions(options);
   const { cloud: name, region, retries, privilegedCloud, trustedEndpoints = [], proxy, ...rest } = options;
+  const { cloudsYaml, secureYaml, cacert, cert, key, ...serviceOptions } = rest;
+  const files = { cloudsYaml, secureYaml, cacert, cert, key };
   const trusted = new Set(trustedEndpoints.map(serviceRoot));
   const common = { region, retries };
   const way = proxy === undefined ? {} : wayBy(proxy);
@@ -79,35 +84,45 @@ export function connectImageService(options: ConnectOptions): ConnectedImageServ
     attach: () => undefined,
     idleMs: 0,
   });
-  const { session } = sessions.use(rest, { name, ...common });
+  const { session } = sessions.use(files, { name, ...common });
   const privileged =
     privilegedCloud === undefined
       ? {}
-      : { privileged: sessions.use(rest, { name: privilegedCloud, ...common }).session };
-  const serviceOptions = { requester: requesterOf(session.cloud), ...rest };
-  const close = () => sessions.close();
+      : { privileged: sessions.use(files, { name: privilegedCloud, ...common }).session };
+  const ours = { requester: requesterOf(session.cloud), ...serviceOptions };
+  const lifetimes = new Set<Lifetime>();
+
+  /** Its service, and how to close it, with what else closes then. */
+  function opened(forSession: Session, options: ImageServiceOptions, closeMore: () => Promise<void>): OpenImageService {
+    const lifetime = createLifetime(systemClock);
+    lifetimes.add(lifetime);
+    const close = async () => {
+      await lifetime.end(closedError());
+      lifetimes.delete(lifetime);
+      await closeMore();
+    };
+    return { ...createImageService(forSession, options, lifetime), close, [Symbol.asyncDispose]: close };
+  }
+
+  const closedError = () => new SessionClosed(`the image service of cloud ${name} is closed`);
+  const closeAll = async () => {
+    await Promise.all([...lifetimes].map((lifetime) => lifetime.end(closedError())));
+    await sessions.close();
+  };
 
   return {
-    ...createImageService(session, { ...serviceOptions, ...privileged }),
-    close,
-    [Symbol.asyncDispose]: close,
+    ...opened(session, { ...ours, ...privileged }, closeAll),
     at(endpoint) {
       checkEndpoint(endpoint);
       const trustEndpoint = trusted.has(serviceRoot(endpoint));
-      const there = sessions.use(rest, { name, ...common, endpoint, trustEndpoint });
-      const closeThere = () => there.release();
-      return {
-        // Another server must not choose files of this machine.
-        ...createImageService(there.session, { ...serviceOptions, fileDirectories: [] }),
-        close: closeThere,
-        [Symbol.asyncDispose]: closeThere,
-      };
+      const there = sessions.use(files, { name, ...common, endpoint, trustEndpoint });
+      // Another server must not choose files of this machine.
+      return opened(there.session, { ...ours, fileDirectories: [] }, there.release);
     },
   };
 }
 
 function wayBy(given: ProxyOptions): { proxy: ForwardProxy; trust: Trust } {
-  checkProxy(given);
   const { url, credentials, except = [], ca } = given;
   const problem = proxyProblem(url, 'credentials');
   if (problem !== undefined) throw new InvalidRequest(`proxy.url: ${problem}`);

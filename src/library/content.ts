@@ -1,15 +1,19 @@
 /**
  * The data of an image as a caller gives it.
  *
- * Invariant: only bytes reach Glance. Anything else is rejected: before any call where that is possible, and otherwise while the
- * data is being read, which leaves the image queued.
+ * Invariant: only bytes reach Glance. Anything else is an InvalidRequest: before any call where that is possible, and otherwise
+ * while the data is being read, which leaves the image queued.
  */
 import { Readable } from 'node:stream';
+import { isUint8Array } from 'node:util/types';
 import { uploadHeaders } from '../glance/client/data.ts';
 import { InvalidRequest } from '../glance/errors.ts';
-import { checkDataSize } from './check.ts';
+import { describe, OperatorError } from '../lib/errors.ts';
 
-/** Bytes, or a stream of them, such as a `Readable`. A stream is read at most once. */
+/**
+ * Bytes, or a stream of them, such as a `Readable`. A stream is read at most once. An error that it throws is the cause of an
+ * InvalidRequest.
+ */
 export type ImageContent = Uint8Array | AsyncIterable<Uint8Array>;
 
 export interface DataOptions {
@@ -29,28 +33,54 @@ export interface UploadData {
   size: number | undefined;
 }
 
+/** What is expected of data. */
+export const contentProblem = 'expected a Uint8Array or an async iterable of them';
+
+/** Whether it has the type of data. A stream that was read already has it, too. */
+export function isContent(data: unknown): data is ImageContent {
+  return isUint8Array(data) || isAsyncIterable(data);
+}
+
 /** Throws InvalidRequest, without reading any data, for data and options that cannot be sent. */
-export function uploadDataOf(data: ImageContent, options: DataOptions): UploadData {
+export function uploadDataOf(data: unknown, options: DataOptions): UploadData {
   const { size } = options;
-  checkDataSize(size);
   uploadHeaders(options);
-  if (data instanceof Uint8Array) {
+  if (isUint8Array(data)) {
     if (size === undefined || size === data.byteLength) return { body: Readable.from([data]), size: data.byteLength };
     throw new InvalidRequest(`size is ${size}, but the data has ${data.byteLength} bytes`);
   }
-  if (isAsyncIterable(data)) return { body: onlyBytes(data), size };
-  throw new InvalidRequest('data: expected a Uint8Array or an async iterable of them');
+  if (!isAsyncIterable(data)) throw new InvalidRequest(`data: ${contentProblem}`);
+  const obstacle = readingObstacle(data);
+  if (obstacle !== undefined) throw new InvalidRequest(`data: ${obstacle}`);
+  // It may fail before it is read, which throws its error then. Without a listener the failure would end the process.
+  if (data instanceof Readable) data.on('error', () => {});
+  return { body: onlyBytes(data), size };
 }
 
 function isAsyncIterable(data: unknown): data is AsyncIterable<unknown> {
-  return typeof data === 'object' && data !== null && Symbol.asyncIterator in data;
+  return (
+    typeof data === 'object' &&
+    data !== null &&
+    Symbol.asyncIterator in data &&
+    typeof data[Symbol.asyncIterator] === 'function'
+  );
 }
 
+/** Why a stream of Node or of the web cannot be read; undefined for all others, and for other iterables. */
+function readingObstacle(data: AsyncIterable<unknown>): string | undefined {
+  if (data instanceof ReadableStream) return data.locked ? 'the stream is locked by another reader' : undefined;
+  return 'readable' in data && data.readable === false ? 'the stream has ended or was destroyed' : undefined;
+}
+
+/** The chunks of the data. Each failure is an InvalidRequest, unless the data itself threw an error of the library. */
 async function* onlyBytes(data: AsyncIterable<unknown>): AsyncGenerator<Uint8Array> {
-  for await (const chunk of data) {
-    if (!(chunk instanceof Uint8Array)) {
-      throw new InvalidRequest(`data: expected a stream of Uint8Arrays, received one of ${typeof chunk} values`);
+  try {
+    for await (const chunk of data) {
+      if (isUint8Array(chunk)) yield chunk;
+      else throw new InvalidRequest(`data: expected a stream of Uint8Arrays, received one of ${typeof chunk} values`);
     }
-    yield chunk;
+  } catch (error) {
+    if (error instanceof OperatorError) throw error;
+    throw new InvalidRequest(`data: it cannot be read: ${describe(error)}`, { cause: error });
   }
 }

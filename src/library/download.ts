@@ -10,10 +10,11 @@ import { isAbsolute, relative, resolve, sep } from 'node:path';
 import type { Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { ImageClient, ImageData } from '../glance/client/index.ts';
-import { ImageDownloadFailed } from '../glance/errors.ts';
+import { ImageDownloadFailed, InvalidRequest } from '../glance/errors.ts';
 import type { Image } from '../glance/image.ts';
 import { describe, OperatorError } from '../lib/errors.ts';
 import type { CertificateStore } from './certificates.ts';
+import { takesData } from './check.ts';
 import { signatureCheck } from './signature-check.ts';
 import { recordedDigest, verified } from './verify.ts';
 
@@ -25,7 +26,7 @@ export interface ImageDownload {
   /** Whether they are also verified by the image's signature. */
   signed: boolean;
   /**
-   * Read it once, or end it with `return`. Throws ImageDownloadFailed if the data ends early. Throws before the last bytes:
+   * Read it once, or end it with `return`; for a second reader it throws InvalidRequest. Throws ImageDownloadFailed if the data ends early. Throws before the last bytes:
    * ImageCorrupted if they are not the recorded ones, ImageSignatureVerificationFailed if they are not the signed ones.
    */
   body: AsyncIterable<Uint8Array>;
@@ -37,7 +38,7 @@ export interface ImageDownload {
  */
 export interface Downloads {
   download(id: string, signal: AbortSignal): Promise<ImageDownload>;
-  /** Ends the sink, or destroys it on failure. Returns the number of bytes. */
+  /** Ends the sink, or destroys it if the writing fails. Returns the number of bytes. */
   downloadTo(id: string, sink: Writable, signal: AbortSignal): Promise<number>;
   /** Leaves no file behind on failure. Returns the number of bytes. */
   downloadToFile(id: string, path: string, signal: AbortSignal): Promise<number>;
@@ -69,7 +70,7 @@ export function createDownloads(options: DownloadOptions): Downloads {
       size: image.size ?? size,
       verifiedBy: check?.algorithm,
       signed: signature.verifies,
-      body: signature.through(verified(body, { id: image.id, size: image.size, check })),
+      body: readOnce(image.id, signature.through(verified(body, { id: image.id, size: image.size, check }))),
     };
   }
 
@@ -107,6 +108,10 @@ export function createDownloads(options: DownloadOptions): Downloads {
       }
     }
     try {
+      if (!takesData(sink)) {
+        await body[Symbol.asyncIterator]().return?.();
+        throw new Error('the sink has ended or was destroyed');
+      }
       await pipeline(counted(), sink, { signal });
       return bytes;
     } catch (error) {
@@ -122,10 +127,7 @@ export function createDownloads(options: DownloadOptions): Downloads {
     },
 
     async downloadTo(id, sink, signal) {
-      const { body } = await opened(id, signal).catch((error: unknown) => {
-        sink.destroy();
-        throw error;
-      });
+      const { body } = await opened(id, signal);
       return write(id, body, sink, signal);
     },
 
@@ -146,6 +148,27 @@ export function createDownloads(options: DownloadOptions): Downloads {
         throw error;
       }
     },
+  };
+}
+
+/** The same body. A second reader gets an error: it would get nothing, or a part of the data. */
+function readOnce(id: string, body: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array> {
+  let isTaken = false;
+  return {
+    [Symbol.asyncIterator]() {
+      if (isTaken) return takenBody(id);
+      isTaken = true;
+      return body[Symbol.asyncIterator]();
+    },
+  };
+}
+
+function takenBody(id: string): AsyncIterator<Uint8Array> {
+  return {
+    async next() {
+      throw new InvalidRequest(`the body of a download is read once: download image ${id} again`);
+    },
+    return: async () => ({ done: true, value: undefined }),
   };
 }
 

@@ -12,6 +12,7 @@ import * as z from 'zod';
 import { InvalidRequest } from '../glance/errors.ts';
 import { isServerKey, reservedPropertyReason } from '../glance/property-names.ts';
 import type { WantedImage } from '../glance/translation.ts';
+import { deepest } from '../http/json-bounds.ts';
 import { compact } from '../lib/compact.ts';
 import { isJson, isPlainObject, type JsonValue } from '../openstack/json.ts';
 import { issueSentence } from './check.ts';
@@ -99,7 +100,7 @@ export function checkFields(given: ImageFields): CheckedFields {
     const reason = reservedPropertyReason(key);
     if (reason !== undefined) problems.push(reason);
     else if (isJson(value)) custom.set(key, value);
-    else problems.push(`property ${key}: it is not a JSON value`);
+    else problems.push(`property ${key}: it is not a JSON value of at most ${deepest} levels`);
   };
   for (const [key, value] of Object.entries(rest)) {
     if (isReadOnly(key)) problems.push(`${key}: it is set by Glance and cannot be written`);

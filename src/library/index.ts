@@ -36,7 +36,7 @@ export {
   StoreReadOnly,
 } from '../glance/errors.ts';
 export type { ImageLocation, ImageStatus } from '../glance/image.ts';
-export { type ImportState, importState } from '../glance/import-state.ts';
+export type { ImportState } from '../glance/import-state.ts';
 export type { ImageSort, ListFilters } from '../glance/list.ts';
 export { type ImageRef, parseImageRef } from '../glance/ref.ts';
 export type { ErrorCode, Retry } from '../lib/error-codes.ts';
@@ -49,6 +49,7 @@ export {
   ForeignEndpoint,
   KeystoneUnavailable,
   KeystoneUnreachable,
+  SessionClosed,
 } from '../openstack/errors.ts';
 export type { JsonObject, JsonValue } from '../openstack/json.ts';
 export { isImageAvailable, type Requester } from './availability.ts';
@@ -61,6 +62,6 @@ export type { FoundLocations, NewLocation } from './locations.ts';
 export type { ImageQuery } from './reads.ts';
 export { getRemoteImageService, type OpenImageService, type RemoteImage, type RemoteOptions } from './remote.ts';
 export type { Abortable, ImageService } from './service.ts';
-export type { ServiceImage } from './service-image.ts';
+export { checkedImportState as importState, type ServiceImage } from './service-image.ts';
 export { CertificateUnavailable, ImageSignatureVerificationFailed, InvalidImageSignature } from './signature-errors.ts';
 export type { CreateOptions, UpdateOptions } from './writes.ts';

@@ -4,11 +4,12 @@
  * Invariant: a service made for an address calls only that server.
  */
 import { parseImageRef } from '../glance/ref.ts';
+import { checkRemote } from './check.ts';
 import type { ImageService } from './service.ts';
 
 /** An image service that must be closed. */
 export interface OpenImageService extends ImageService, AsyncDisposable {
-  /** Aborts running calls. */
+  /** Ends running calls with SessionClosed. Waits, up to ten seconds, until images whose creation it has ended are removed. */
   close(): Promise<void>;
 }
 
@@ -29,8 +30,10 @@ export interface RemoteImage extends AsyncDisposable {
   close(): Promise<void>;
 }
 
-/** Throws InvalidImageRef. */
-export function getRemoteImageService(ref: string, { service, connect }: RemoteOptions): RemoteImage {
+/** Throws InvalidImageRef for the reference, and InvalidRequest for the options. */
+export function getRemoteImageService(ref: string, options: RemoteOptions): RemoteImage {
+  checkRemote(options);
+  const { service, connect } = options;
   const { id, ...where } = parseImageRef(ref);
   if (where.kind === 'id') return closing({ id, service }, async () => {});
   const remote = connect(where.endpoint);

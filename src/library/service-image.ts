@@ -5,7 +5,9 @@
  */
 
 import { dateOf, type Image } from '../glance/image.ts';
+import { type ImportState, importState } from '../glance/import-state.ts';
 import type { JsonValue } from '../openstack/json.ts';
+import { checkShown, checkTexts } from './check.ts';
 
 export interface ServiceImage extends Omit<Image, 'createdAt' | 'updatedAt'> {
   createdAt: Date;
@@ -25,4 +27,18 @@ export function serviceImageOf(image: Image): ServiceImage {
     updatedAt: dateOf(updatedAt),
     ...(key === undefined ? {} : { cinderEncryptionKeyId: key }),
   };
+}
+
+/**
+ * Of an image for which an import, a copy or a new location was accepted. `requested`: the stores of that request. Without them,
+ * a store where only an earlier import failed counts as failed, because Glance never removes it from its list. Throws InvalidRequest
+ * for arguments of another type.
+ */
+export function checkedImportState(
+  image: Pick<ServiceImage, 'status' | 'properties'>,
+  requested?: readonly string[],
+): ImportState {
+  checkShown(image);
+  if (requested !== undefined) checkTexts('requested', requested);
+  return importState(image, requested);
 }

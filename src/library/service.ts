@@ -19,15 +19,26 @@ import {
 } from '../glance/client/index.ts';
 import { storeProblem } from '../glance/client/stores.ts';
 import { InvalidRequest } from '../glance/errors.ts';
-import { neverAborted } from '../lib/abort.ts';
 import { systemClock } from '../lib/clock.ts';
 import type { Session } from '../openstack/session.ts';
 import type { Requester } from './availability.ts';
 import { barbicanCertificates, type CertificateStore, cachedCertificates } from './certificates.ts';
-import { checkImport, checkLocation, checkServiceOptions, checkTexts } from './check.ts';
+import {
+  checkImport,
+  checkLocation,
+  checkServiceOptions,
+  checkSink,
+  checkText,
+  checkTexts,
+  createOptionsIn,
+  signalIn,
+  stageOptionsIn,
+  updateOptionsIn,
+} from './check.ts';
 import { type ImageContent, uploadDataOf } from './content.ts';
 import { createDownloads, type ImageDownload } from './download.ts';
 import type { ImageFields } from './fields.ts';
+import { createLifetime, type Lifetime } from './lifetime.ts';
 import { createLocations, type FoundLocations, type NewLocation } from './locations.ts';
 import { createReads, type ImageQuery } from './reads.ts';
 import { type ServiceImage, serviceImageOf } from './service-image.ts';
@@ -43,7 +54,8 @@ export interface Abortable {
  * NotAuthorized; InvalidRequest, Conflict, ImageLimitExceeded, GlanceUnavailable, and GlanceConnectionFailed after the
  * last attempt. Each has a `code`, and the HTTP status and request id if Glance responded. Failures of Keystone are
  * AuthenticationFailed, KeystoneUnreachable, KeystoneUnavailable and EndpointNotFound. An id that is not a UUID is an
- * InvalidRequest.
+ * InvalidRequest, as are all arguments and options of another type, and options that do not exist; nothing is sent then. A call
+ * after or during the closing of the service is a SessionClosed.
  */
 export interface ImageService {
   /** The available images; each page is fetched when it is needed. An unknown marker is an InvalidRequest. */
@@ -70,7 +82,7 @@ export interface ImageService {
 
   /** A stream of the data; see `ImageDownload`. ImageDownloadFailed: the image has no data. */
   download(id: string, options?: Abortable): Promise<ImageDownload>;
-  /** Ends the sink, or destroys it on failure. Returns the number of bytes. */
+  /** Ends the sink, or destroys it on failure. A sink that has ended is an InvalidRequest. Returns the number of bytes. */
   downloadTo(id: string, sink: Writable, options?: Abortable): Promise<number>;
   /** Overwrites the file; removes it on failure. Returns the number of bytes. */
   downloadToFile(id: string, path: string, options?: Abortable): Promise<number>;
@@ -131,14 +143,21 @@ export interface ImageServiceOptions {
   newId?: () => string;
 }
 
-/** The caller closes the session. Throws InvalidRequest for options that cannot be used. */
-export function createImageService(session: Session, options: ImageServiceOptions = {}): ImageService {
+/**
+ * The caller ends the lifetime, if it has given one, and then closes the session. Throws InvalidRequest for options that cannot be
+ * used.
+ */
+export function createImageService(
+  session: Session,
+  options: ImageServiceOptions = {},
+  lifetime: Lifetime = createLifetime(systemClock),
+): ImageService {
   checkServiceOptions(options);
   const { privileged, fileDirectories = [], requester = { token: true }, pageSize, newId = randomUUID } = options;
   const { signatures = 'enabled', certificates = cloudCertificates(session) } = options;
   const client = createImageClient(session, { useSchema: true, ...(pageSize === undefined ? {} : { pageSize }) });
   const { detail, find, expect } = createReads(client, requester);
-  const { create, update, addTag, removeTag } = createWrites({ client, find, newId });
+  const { create, update, addTag, removeTag } = createWrites({ client, find, newId, during: lifetime.during });
   const downloads = createDownloads({ client, find, fileDirectories, signatures, certificates });
   const locations = createLocations({
     client,
@@ -153,63 +172,89 @@ export function createImageService(session: Session, options: ImageServiceOption
     return client.members.setStatus(id, project, status, signal);
   }
 
+  /** The call ends with the lifetime of the service, too. */
+  const following = (given: AbortSignal | undefined): AbortSignal =>
+    given === undefined ? lifetime.signal : AbortSignal.any([given, lifetime.signal]);
+  const signalOf = (options: unknown) => following(signalIn(options));
+
   return {
-    async *detail(query = {}, { signal = neverAborted() } = {}) {
-      for await (const image of detail(query, signal)) yield serviceImageOf(image);
+    async *detail(query = {}, options) {
+      for await (const image of detail(query, signalOf(options))) yield serviceImageOf(image);
     },
-    show: async (id, { signal = neverAborted() } = {}) => serviceImageOf(await find(id, signal)),
-    create: async (fields, { signal = neverAborted(), ...rest } = {}) =>
-      serviceImageOf(await create(fields, rest, signal)),
-    update: async (id, fields, { signal = neverAborted(), ...rest } = {}) =>
-      serviceImageOf(await update(id, fields, rest, signal)),
-    delete: (id, { signal = neverAborted() } = {}) => client.remove(id, signal),
-    deactivate: (id, { signal = neverAborted() } = {}) => client.deactivate(id, signal),
-    reactivate: (id, { signal = neverAborted() } = {}) => client.reactivate(id, signal),
-    addTag: (id, tag, { signal = neverAborted() } = {}) => addTag(id, tag, signal),
-    removeTag: (id, tag, { signal = neverAborted() } = {}) => removeTag(id, tag, signal),
-
-    download: (id, { signal = neverAborted() } = {}) => downloads.download(id, signal),
-    downloadTo: (id, sink, { signal = neverAborted() } = {}) => downloads.downloadTo(id, sink, signal),
-    downloadToFile: (id, path, { signal = neverAborted() } = {}) => downloads.downloadToFile(id, path, signal),
-
-    async stage(id, data, { signal = neverAborted(), size: announced } = {}) {
-      const { body, size } = uploadDataOf(data, announced === undefined ? {} : { size: announced });
-      await client.stage(id, body, { ...(size === undefined ? {} : { size }), signal });
+    show: async (id, options) => serviceImageOf(await find(id, signalOf(options))),
+    async create(fields, options) {
+      const { signal, ...rest } = createOptionsIn(options);
+      return serviceImageOf(await create(fields, rest, following(signal)));
     },
-    async importImage(id, request, { signal = neverAborted() } = {}) {
+    async update(id, fields, options) {
+      const { signal, ...rest } = updateOptionsIn(options);
+      return serviceImageOf(await update(id, fields, rest, following(signal)));
+    },
+    delete: async (id, options) => client.remove(id, signalOf(options)),
+    deactivate: async (id, options) => client.deactivate(id, signalOf(options)),
+    reactivate: async (id, options) => client.reactivate(id, signalOf(options)),
+    addTag: async (id, tag, options) => addTag(id, tag, signalOf(options)),
+    removeTag: async (id, tag, options) => removeTag(id, tag, signalOf(options)),
+
+    download: async (id, options) => downloads.download(id, signalOf(options)),
+    async downloadTo(id, sink, options) {
+      checkSink(sink);
+      try {
+        return await downloads.downloadTo(id, sink, signalOf(options));
+      } catch (error) {
+        sink.destroy();
+        throw error;
+      }
+    },
+    async downloadToFile(id, path, options) {
+      const signal = signalOf(options);
+      checkText('path', path);
+      return downloads.downloadToFile(id, path, signal);
+    },
+
+    async stage(id, data, options) {
+      const { signal, ...announced } = stageOptionsIn(options);
+      const { body, size } = uploadDataOf(data, announced);
+      await client.stage(id, body, { ...(size === undefined ? {} : { size }), signal: following(signal) });
+    },
+    async importImage(id, request, options) {
+      const signal = signalOf(options);
       checkImport(request);
       await client.importImage(id, request, signal);
     },
-    async copyToStores(id, stores, { signal = neverAborted() } = {}) {
+    async copyToStores(id, stores, options) {
+      const signal = signalOf(options);
       if (stores !== 'all') checkTexts('stores', stores);
       const where = stores === 'all' ? { allStores: true } : { stores };
       await client.importImage(id, { method: { name: 'copy-image' }, ...where }, signal);
     },
-    deleteFromStore: (id, store, { signal = neverAborted() } = {}) => client.removeFromStore(id, store, signal),
-    tasks: (id, { signal = neverAborted() } = {}) => client.tasks(id, signal),
-    importMethods: ({ signal = neverAborted() } = {}) => client.importMethods(signal),
+    deleteFromStore: async (id, store, options) => client.removeFromStore(id, store, signalOf(options)),
+    tasks: async (id, options) => client.tasks(id, signalOf(options)),
+    importMethods: async (options) => client.importMethods(signalOf(options)),
 
-    getLocation: (id, { signal = neverAborted() } = {}) => locations.getLocation(id, signal),
-    async addLocation(id, location, { signal = neverAborted() } = {}) {
+    getLocation: async (id, options) => locations.getLocation(id, signalOf(options)),
+    async addLocation(id, location, options) {
+      const signal = signalOf(options);
       checkLocation(location);
       return locations.addLocation(id, location, signal);
     },
 
-    listMembers: (id, { signal = neverAborted() } = {}) => client.members.list(id, signal),
-    addMember: (id, projectId, { signal = neverAborted() } = {}) => client.members.add(id, projectId, signal),
-    removeMember: (id, projectId, { signal = neverAborted() } = {}) => client.members.remove(id, projectId, signal),
-    acceptMembership: (id, { signal = neverAborted() } = {}) => setMembership(id, 'accepted', signal),
-    rejectMembership: (id, { signal = neverAborted() } = {}) => setMembership(id, 'rejected', signal),
+    listMembers: async (id, options) => client.members.list(id, signalOf(options)),
+    addMember: async (id, projectId, options) => client.members.add(id, projectId, signalOf(options)),
+    removeMember: async (id, projectId, options) => client.members.remove(id, projectId, signalOf(options)),
+    acceptMembership: async (id, options) => setMembership(id, 'accepted', signalOf(options)),
+    rejectMembership: async (id, options) => setMembership(id, 'rejected', signalOf(options)),
 
-    getStores: ({ signal = neverAborted() } = {}) => client.stores(signal),
-    getStoreDetails: ({ signal = neverAborted() } = {}) => client.storeDetails(signal),
-    async checkStores(names, { signal = neverAborted() } = {}) {
+    getStores: async (options) => client.stores(signalOf(options)),
+    getStoreDetails: async (options) => client.storeDetails(signalOf(options)),
+    async checkStores(names, options) {
+      const signal = signalOf(options);
       checkTexts('names', names);
       const problem = storeProblem(names, (await client.stores(signal)) ?? []);
       if (problem !== undefined) throw problem;
     },
-    usage: ({ signal = neverAborted() } = {}) => client.usage(signal),
-    versions: ({ signal = neverAborted() } = {}) => client.versions(signal),
+    usage: async (options) => client.usage(signalOf(options)),
+    versions: async (options) => client.versions(signalOf(options)),
   };
 }
 

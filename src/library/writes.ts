@@ -23,6 +23,7 @@ import {
   type ImageFields,
   withoutUnchanged,
 } from './fields.ts';
+import type { Lifetime } from './lifetime.ts';
 import { serviceImageOf } from './service-image.ts';
 
 export interface CreateOptions extends DataOptions {
@@ -47,6 +48,8 @@ export interface WriteOptions {
   /** Throws ImageNotFound if the image is not available. */
   find: (id: string, signal: AbortSignal) => Promise<Image>;
   newId: () => string;
+  /** Runs work that the closing of the service waits for. */
+  during: Lifetime['during'];
 }
 
 interface Change {
@@ -59,7 +62,7 @@ interface Change {
 /** Other clients may change the image between reading and changing it; after so many attempts the change fails. */
 const maxReads = 4;
 
-export function createWrites({ client, find, newId }: WriteOptions): Writes {
+export function createWrites({ client, find, newId, during }: WriteOptions): Writes {
   async function createRecord({ id: chosen, wanted }: CheckedFields, signal: AbortSignal): Promise<Image> {
     const id = chosen ?? newId();
     try {
@@ -131,15 +134,18 @@ export function createWrites({ client, find, newId }: WriteOptions): Writes {
   return {
     async create(given, { data, ...options }, signal) {
       const content = data === undefined ? undefined : uploadDataOf(data, options);
-      const image = await createRecord(checkFields(fieldsIn(given)), signal);
-      if (content === undefined) return image;
-      try {
-        return await fill(image.id, content, options, signal);
-      } catch (error) {
-        // The error of the creation is thrown, not that of the clean-up.
-        await removeUnfilled(client, image.id).catch(() => undefined);
-        throw error;
-      }
+      const fields = checkFields(fieldsIn(given));
+      if (content === undefined) return createRecord(fields, signal);
+      return during(async () => {
+        const { id } = await createRecord(fields, signal);
+        try {
+          return await fill(id, content, options, signal);
+        } catch (error) {
+          // The error of the creation is thrown, not that of the clean-up.
+          await removeUnfilled(client, id).catch(() => undefined);
+          throw error;
+        }
+      });
     },
 
     async update(id, given, { data, purge = true, ...options }, signal) {

@@ -1,5 +1,5 @@
 /** JSON as a type. Text that is not JSON parses as undefined, without an exception. */
-import { excessOf, jsonBounds } from '../http/json-bounds.ts';
+import { deepest, excessOf, jsonBounds } from '../http/json-bounds.ts';
 
 export type JsonObject = { [key: string]: JsonValue };
 export type JsonValue = string | number | boolean | null | JsonValue[] | JsonObject;
@@ -71,12 +71,16 @@ export function isJsonObject(value: JsonValue | undefined): value is JsonObject 
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** Whether a value from outside can be written as JSON. Only for values of bounded depth. Unlike `z.json()` it copies nothing. */
-export function isJson(value: unknown): value is JsonValue {
+/**
+ * Whether a value from outside can be written as JSON of at most `levels` levels, so that it can be read back. One that contains
+ * itself cannot. Unlike `z.json()` it copies nothing.
+ */
+export function isJson(value: unknown, levels = deepest): value is JsonValue {
   if (value === null || typeof value === 'string' || typeof value === 'boolean') return true;
   if (typeof value === 'number') return Number.isFinite(value);
-  if (Array.isArray(value)) return value.every(isJson);
-  return isPlainObject(value) && Object.values(value).every(isJson);
+  if (levels === 0) return false;
+  if (Array.isArray(value)) return value.every((part: unknown) => isJson(part, levels - 1));
+  return isPlainObject(value) && Object.values(value).every((part: unknown) => isJson(part, levels - 1));
 }
 
 /** Whether it is an object with keys of its own: no list, no date, no instance of another class. */

@@ -10,12 +10,7 @@ import type { UpdateOptions } from '../../src/library/writes.ts';
 import type { JsonObject } from '../../src/openstack/json.ts';
 import { imageId } from '../glance/model.ts';
 import { openStub } from './stub-glance.ts';
-
-/** Any value in the place of a parameter, as a program without types passes it. */
-function untyped<T>(value: unknown): T;
-function untyped(value: unknown): unknown {
-  return value;
-}
+import { untyped } from './untyped.ts';
 
 async function drain(items: AsyncIterable<unknown>): Promise<void> {
   for await (const _ of items);

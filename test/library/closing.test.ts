@@ -1,0 +1,121 @@
+/** Closing a service: calls end with an error that says so, and what they left behind is removed before. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { createLifetime } from '../../src/library/lifetime.ts';
+import { SessionClosed } from '../../src/openstack/errors.ts';
+import { createVirtualClock } from '../clock.ts';
+import { imageId } from '../glance/model.ts';
+import { openStub } from './stub-glance.ts';
+
+const image = { disk_format: 'raw', container_format: 'bare' };
+const closed = (error: unknown) => {
+  assert.ok(error instanceof SessionClosed, `${error}`);
+  assert.equal(error.code, 'SessionClosed');
+  return true;
+};
+
+/** Data that has begun, and does not go on. */
+function stalled() {
+  const { promise: begun, resolve } = Promise.withResolvers<void>();
+  async function* data() {
+    yield Buffer.from('bytes');
+    resolve();
+    await new Promise(() => {});
+  }
+  return { begun, data: data() };
+}
+
+test('a call after the end of its service is a SessionClosed that names the cloud, and sends nothing', async (t) => {
+  const { images, requests } = await openStub(t);
+  await images.close();
+  for (const call of [
+    () => images.show(imageId),
+    () => images.detail().next(),
+    () => images.create({}),
+    () => images.create({}, { data: Buffer.from('bytes') }),
+    () => images.stage(imageId, Buffer.from('bytes')),
+    () => images.downloadToFile(imageId, '/nonexistent/file'),
+    () => images.versions(),
+    async () => images.at('http://127.0.0.1:1'),
+  ])
+    await assert.rejects(call, closed);
+  await assert.rejects(images.show(imageId), /the image service of cloud demo is closed/);
+  assert.deepEqual(requests, []);
+  await images.close();
+});
+
+test('a call that runs when its service is closed is a SessionClosed', async (t) => {
+  const { promise: asked, resolve } = Promise.withResolvers<void>();
+  const { images } = await openStub(t, {
+    answer() {
+      resolve();
+      return true;
+    },
+  });
+  const rejected = assert.rejects(images.usage(), closed);
+  await asked;
+  await images.close();
+  await rejected;
+});
+
+test('an image whose creation ends with its service is removed before the service is closed', async (t) => {
+  const { images, writes } = await openStub(t, { image });
+  const { begun, data } = stalled();
+  const rejected = assert.rejects(images.create({ id: imageId }, { data }), closed);
+  await begun;
+  await images.close();
+  assert.equal(writes().at(-1), `DELETE /images/${imageId}`);
+  await rejected;
+});
+
+test('the service of an address removes the image of its creation, and the one that it was made by stays open', async (t) => {
+  const { images, writes, url } = await openStub(t, { image });
+  const there = images.at(url);
+  const { begun, data } = stalled();
+  const rejected = assert.rejects(there.create({ id: imageId }, { data }), closed);
+  await begun;
+  await there.close();
+  assert.equal(writes().at(-1), `DELETE /images/${imageId}`);
+  await rejected;
+  await assert.rejects(there.show(imageId), closed);
+  assert.equal((await images.show(imageId)).id, imageId);
+});
+
+test('closing a service also ends the calls and removes the images of those for an address', async (t) => {
+  const { images, writes, url } = await openStub(t, { image });
+  const { begun, data } = stalled();
+  const rejected = assert.rejects(images.at(url).create({ id: imageId }, { data }), closed);
+  await begun;
+  await images.close();
+  assert.equal(writes().at(-1), `DELETE /images/${imageId}`);
+  await rejected;
+});
+
+test('the end of a service waits ten seconds for a removal, and no longer', async () => {
+  const clock = createVirtualClock();
+  const lifetime = createLifetime(clock);
+  void lifetime.during(() => new Promise(() => {}));
+  let isOver = false;
+  const end = lifetime.end(new SessionClosed('over')).then(() => {
+    isOver = true;
+  });
+  assert.ok(lifetime.signal.aborted);
+  await clock.advance(9_999);
+  assert.equal(isOver, false);
+  await clock.advance(1);
+  await end;
+  await assert.rejects(
+    lifetime.during(async () => {}),
+    closed,
+  );
+});
+
+test('many calls at once leave no warning about listeners', async (t) => {
+  const { images } = await openStub(t, { image });
+  const warnings: Error[] = [];
+  const note = (warning: Error) => void warnings.push(warning);
+  process.on('warning', note);
+  t.after(() => process.off('warning', note));
+  await Promise.all(Array.from({ length: 50 }, () => images.show(imageId)));
+  assert.deepEqual(warnings, []);
+});

@@ -1,0 +1,112 @@
+/** Data that cannot be read: it is rejected before anything is sent, or the image that was created for it is removed. */
+import assert from 'node:assert/strict';
+import { createReadStream } from 'node:fs';
+import { Readable } from 'node:stream';
+import { test } from 'node:test';
+import { ImageGone, InvalidRequest } from '../../src/glance/errors.ts';
+import type { OperatorError } from '../../src/lib/errors.ts';
+import { imageId } from '../glance/model.ts';
+import { openStub } from './stub-glance.ts';
+import { untyped } from './untyped.ts';
+
+const bytes = Buffer.from('bytes');
+const image = { disk_format: 'raw', container_format: 'bare' };
+
+function lockedStream(): ReadableStream {
+  const stream = new Blob(['abc']).stream();
+  stream.getReader();
+  return stream;
+}
+
+/** A stream that was read to its end. */
+async function readStream(): Promise<Readable> {
+  const stream = Readable.from([bytes]);
+  for await (const _ of stream);
+  return stream;
+}
+
+const seenInAdvance: [name: string, data: () => unknown, message: RegExp][] = [
+  ['whose iterator is no function', () => ({ [Symbol.asyncIterator]: 7 }), /^data: expected a Uint8Array/],
+  ['that is a proxy of bytes', () => new Proxy(new Uint8Array(4), {}), /^data: expected a Uint8Array/],
+  ['in elements of two bytes', () => new Uint16Array(4), /^data: expected a Uint8Array/],
+  ['in a buffer without a view', () => new ArrayBuffer(4), /^data: expected a Uint8Array/],
+  ['in a locked stream of the web', lockedStream, /^data: the stream is locked/],
+  ['in a destroyed stream', () => Readable.from([bytes]).destroy(), /^data: the stream has ended or was destroyed/],
+  ['in a stream that was read', readStream, /^data: the stream has ended or was destroyed/],
+];
+
+for (const [name, data, message] of seenInAdvance) {
+  test(`data ${name} is rejected before anything is sent`, async (t) => {
+    const { images, requests } = await openStub(t, { image });
+    const given: never = untyped(await data());
+    for (const act of [
+      () => images.create({}, { data: given }),
+      () => images.update(imageId, { name: 'after' }, { data: given }),
+      () => images.stage(imageId, given),
+    ])
+      await assert.rejects(act, (error) => {
+        assert.ok(error instanceof InvalidRequest, `${error}`);
+        assert.match(error.message, message);
+        return true;
+      });
+    assert.deepEqual(requests, []);
+  });
+}
+
+async function* failing(error: unknown) {
+  yield bytes;
+  throw error;
+}
+
+const seenWhileRead: [name: string, data: () => unknown, message: RegExp][] = [
+  ['that has no iterator', () => ({ [Symbol.asyncIterator]: () => null }), /^data: it cannot be read: /],
+  ['whose iterator has no next', () => ({ [Symbol.asyncIterator]: () => ({}) }), /^data: it cannot be read: /],
+  [
+    'whose iterator returns no results',
+    () => ({ [Symbol.asyncIterator]: () => ({ next: () => 7 }) }),
+    /^data: it cannot be read: /,
+  ],
+  [
+    'whose iterator cannot be made',
+    () => ({
+      [Symbol.asyncIterator]() {
+        throw new RangeError('mine');
+      },
+    }),
+    /^data: it cannot be read: mine$/,
+  ],
+  ['that fails', () => failing(new RangeError('mine')), /^data: it cannot be read: mine$/],
+  ['that fails without an error', () => failing(undefined), /^data: it cannot be read: undefined$/],
+  ['of a file that does not exist', () => createReadStream('/nonexistent'), /^data: it cannot be read: ENOENT/],
+  ['of text', () => Readable.from(['text']), /^data: expected a stream of Uint8Arrays, received one of string values$/],
+  [
+    'of proxies of bytes',
+    () => Readable.from([new Proxy(new Uint8Array(1), {})]),
+    /^data: expected a stream of Uint8Arrays, received one of object values$/,
+  ],
+];
+
+for (const [name, data, message] of seenWhileRead) {
+  test(`data ${name} is an InvalidRequest, and the image created for it is removed`, async (t) => {
+    const { images, writes } = await openStub(t, { image });
+    await assert.rejects(images.create({ id: imageId }, { data: untyped(data()) }), (error) => {
+      assert.ok(error instanceof InvalidRequest, `${error}`);
+      assert.match(error.message, message);
+      return true;
+    });
+    const [first, ...others] = writes();
+    assert.deepEqual([first, others.at(-1)], ['POST /images', `DELETE /images/${imageId}`]);
+  });
+}
+
+test('an error of the library that data throws is thrown unchanged, and any other is the cause of the one that is', async (t) => {
+  const { images } = await openStub(t, { image });
+  const ours: OperatorError = new ImageGone('gone', {});
+  await assert.rejects(images.update(imageId, {}, { data: failing(ours) }), ours);
+  const theirs = new RangeError('mine');
+  await assert.rejects(images.stage(imageId, failing(theirs)), (error) => {
+    assert.ok(error instanceof InvalidRequest);
+    assert.equal(error.cause, theirs);
+    return true;
+  });
+});
