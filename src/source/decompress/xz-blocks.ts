@@ -28,7 +28,7 @@ const largestBlock = 32 * 2 ** 20;
 /** What is kept of a block in bytes of its output: the output and the compressed bytes. */
 const heldPerByte = 1.5;
 
-/** What several decoders of blocks like the first one may use. */
+/** What several decoders of blocks like the first one may use. Disposing of it returns all, and what is granted later. */
 interface Team extends Disposable {
   /** Blocks that may be decoded at once. */
   readonly size: number;
@@ -45,8 +45,9 @@ export async function formTeam(input: Input, job: Job): Promise<Team | undefined
   checkDictionary(job, first.dictionary);
   await memoryGranted(job);
   const team = createTeam(first.dictionary, heldPerByte * first.uncompressed, helpers);
+  if (!team.fits(first)) return undefined;
   await team.grow();
-  return team.size > 1 && team.fits(first) ? team : undefined;
+  return team.size > 1 ? team : undefined;
 }
 
 /** Nothing is taken from the input, and errors are left to its reader. */
@@ -61,6 +62,7 @@ async function firstBlock(input: Input, job: Job): Promise<XzBlock | undefined> 
 function createTeam(dictionary: number, held: number, helpers: Helpers): Team {
   const leases: Disposable[] = [];
   const perBlock = bytesOfXz(dictionary) + held;
+  let isClosed = false;
   return {
     get size() {
       return 1 + leases.length;
@@ -71,12 +73,15 @@ function createTeam(dictionary: number, held: number, helpers: Helpers): Team {
       block.uncompressed !== undefined &&
       block.compressed + block.uncompressed <= held,
     async grow() {
-      if (leases.length === mostHelpers) return;
+      if (isClosed || leases.length === mostHelpers) return;
       // The first one pays for the block of the decoder itself as well, and for the one that is delivered.
       const lease = await helpers.take(Math.ceil(perBlock + (leases.length === 0 ? 2 * held : 0)));
-      if (lease !== undefined) leases.push(lease);
+      if (lease === undefined) return;
+      if (isClosed) return lease[Symbol.dispose]();
+      leases.push(lease);
     },
     [Symbol.dispose]() {
+      isClosed = true;
       for (const lease of leases.splice(0)) lease[Symbol.dispose]();
     },
   };

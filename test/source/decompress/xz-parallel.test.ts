@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
 import { crc32 } from 'node:zlib';
 import * as lzma from '@napi-rs/lzma/xz';
 import type { Helpers } from '../../../src/source/decompress/index.ts';
@@ -142,4 +143,34 @@ test('no more of an xz block is read than its header states', async () => {
   const { error } = await outcome(source(), {}, false, countedHelpers(2));
   assert.match(error?.message ?? '', /a block has another size than its header/);
   assert(read < 300_000, `${read} bytes were read`);
+});
+
+test('an xz file whose first block is too long for a team leaves cores and memory to others', async () => {
+  const noise = generated(2_000_000).slice(0, 2_000_000);
+  const helpers = countedHelpers(2);
+  const { bytes } = await outcome(body(tool('xz -c -1 -T2 --block-size=262144', noise)), {}, false, helpers);
+  assert.ok(bytes.equals(noise));
+  assert.equal(helpers.taken, helpers.returned);
+});
+
+test('a core that is granted after the reader of xz blocks has stopped is given back', async () => {
+  const helpers = countedHelpers(3);
+  const [asked, stopped] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const late: Helpers = {
+    async take(bytes) {
+      if (helpers.taken === 2) {
+        asked.resolve();
+        await stopped.promise;
+      }
+      return helpers.take(bytes);
+    },
+  };
+  const { body: decompressed } = decompress(body(file, [65_536]), { mode: 'Auto', url, limits, helpers: late });
+  for await (const _ of decompressed) {
+    await asked.promise;
+    break;
+  }
+  stopped.resolve();
+  await setImmediate();
+  assert.deepEqual([helpers.taken, helpers.returned], [3, 3]);
 });
