@@ -6,16 +6,25 @@
  */
 import { abortable } from './abort.ts';
 
-/** The part of one user. Disposing of it returns it. */
+/** The part of one user. Disposing of it returns it for good: a reader that continues to read ahead gets nothing more. */
 export interface MemoryShare extends Disposable {
   /** Asks for a share of at least this size. Nothing is granted yet. */
   want(bytes: number): void;
-  /** Resolves when the share is as large as wanted. Rejects with BudgetExceeded, or with the reason of the signal. */
+  /**
+   * Resolves when the share is as large as wanted. Rejects with BudgetExceeded, with the reason of the signal, or with ShareReturned if
+   * more is wanted of a share that was returned.
+   */
   granted(): Promise<void>;
 }
 
 /** A user wants more than its share, and the rest of the budget is in use. It can begin again when others have ended. */
 export class BudgetExceeded extends Error {}
+
+export class ShareReturned extends Error {
+  constructor() {
+    super('this share of the memory was returned');
+  }
+}
 
 export interface MemoryBudget {
   /** Bytes that are granted. */
@@ -25,8 +34,14 @@ export interface MemoryBudget {
   spare(bytes: number): Disposable | undefined;
 }
 
+interface Place {
+  bytes: number;
+  grant: () => void;
+  giveUp: () => void;
+}
+
 export function createMemoryBudget(total: number): MemoryBudget {
-  const waiting = new Set<{ bytes: number; grant: () => void }>();
+  const waiting = new Set<Place>();
   let used = 0;
 
   function serve(): void {
@@ -42,7 +57,8 @@ export function createMemoryBudget(total: number): MemoryBudget {
     let wanted = 0;
     let held = 0;
     let pending: Promise<void> | undefined;
-    let place: { bytes: number; grant: () => void } | undefined;
+    let place: Place | undefined;
+    let isReturned = false;
 
     function leave(): void {
       if (place !== undefined) waiting.delete(place);
@@ -53,12 +69,12 @@ export function createMemoryBudget(total: number): MemoryBudget {
     }
 
     async function wait(bytes: number): Promise<void> {
-      const { promise, resolve } = Promise.withResolvers<void>();
+      const { promise, resolve, reject } = Promise.withResolvers<void>();
       const grant = () => {
         held = bytes;
         resolve();
       };
-      place = { bytes, grant };
+      place = { bytes, grant, giveUp: () => reject(new ShareReturned()) };
       waiting.add(place);
       serve();
       try {
@@ -76,6 +92,7 @@ export function createMemoryBudget(total: number): MemoryBudget {
       },
       async granted() {
         if (wanted <= held) return;
+        if (isReturned) throw new ShareReturned();
         if (held === 0) {
           pending ??= wait(wanted).finally(() => {
             pending = undefined;
@@ -87,7 +104,8 @@ export function createMemoryBudget(total: number): MemoryBudget {
         held = wanted;
       },
       [Symbol.dispose]() {
-        wanted = 0;
+        isReturned = true;
+        place?.giveUp();
         leave();
       },
     };

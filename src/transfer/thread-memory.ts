@@ -5,7 +5,7 @@
  * Guarantees: all threads together stay within the budget; a thread that has ended returns its part.
  */
 import { abortable } from '../lib/abort.ts';
-import { BudgetExceeded, type MemoryBudget, type MemoryShare } from '../lib/memory-budget.ts';
+import { BudgetExceeded, type MemoryBudget, type MemoryShare, ShareReturned } from '../lib/memory-budget.ts';
 import type { Helpers } from '../source/decompress/index.ts';
 
 export type MemoryRequest =
@@ -134,12 +134,14 @@ export function createRemoteMemory(send: (request: MemoryRequest) => void): Remo
       const id = ++lastID;
       let wanted = 0;
       let held = 0;
+      let isReturned = false;
       return {
         want(bytes) {
           wanted = Math.max(wanted, bytes);
         },
         async granted() {
           if (wanted <= held) return;
+          if (isReturned) throw new ShareReturned();
           const bytes = wanted;
           const { promise, resolve, reject } = Promise.withResolvers<void>();
           waiting.set(id, { resolve, reject });
@@ -148,7 +150,11 @@ export function createRemoteMemory(send: (request: MemoryRequest) => void): Remo
           held = bytes;
         },
         [Symbol.dispose]() {
+          if (isReturned) return;
+          isReturned = true;
+          waiting.get(id)?.reject(new ShareReturned());
           waiting.delete(id);
+          held = 0;
           if (wanted > 0) send({ kind: 'returnMemory', id });
         },
       };

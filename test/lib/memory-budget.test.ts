@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { BudgetExceeded, createMemoryBudget, type MemoryShare } from '../../src/lib/memory-budget.ts';
+import { BudgetExceeded, createMemoryBudget, type MemoryShare, ShareReturned } from '../../src/lib/memory-budget.ts';
 
 const never = new AbortController().signal;
 const settle = () => new Promise((done) => setImmediate(done));
@@ -71,6 +71,22 @@ test('a share that is aborted while it waits leaves its place', async () => {
   assert.match(String(asked[1]?.error), /stopped/);
   assert.equal(asked[2]?.done, true);
   assert.equal(budget.used, 50);
+});
+
+test('a share that was returned takes nothing more, whether it waits or asks again', async () => {
+  const budget = createMemoryBudget(100);
+  const [held, returned] = [budget.share(never), budget.share(never)];
+  await settle();
+  const first = ask(held, 80);
+  const waiting = ask(returned, 40);
+  returned[Symbol.dispose]();
+  held[Symbol.dispose]();
+  await settle();
+  const again = [ask(held, 90), ask(returned, 50)];
+  await settle();
+  assert.ok(first.done);
+  for (const { error } of [waiting, ...again]) assert.ok(error instanceof ShareReturned);
+  assert.equal(budget.used, 0);
 });
 
 test('shares never exceed the budget, and all memory comes back, for any sequence of calls', async () => {

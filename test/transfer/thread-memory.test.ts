@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { BudgetExceeded, createMemoryBudget, type MemoryBudget } from '../../src/lib/memory-budget.ts';
+import { BudgetExceeded, createMemoryBudget, type MemoryBudget, ShareReturned } from '../../src/lib/memory-budget.ts';
 import { createRemoteMemory, serveMemory, withCores } from '../../src/transfer/thread-memory.ts';
 
 const never = new AbortController().signal;
@@ -83,6 +83,28 @@ test('a share that is aborted while it waits returns its place', async () => {
   await waiting;
   waits[Symbol.dispose]();
   held[Symbol.dispose]();
+  for (let turns = 0; turns < 5; turns++) await nextTurn();
+  assert.equal(budget.used, 0);
+});
+
+test('a share that was returned in a thread takes nothing more, whether it waits or asks again', async () => {
+  const budget = createMemoryBudget(100);
+  const { memory } = threadOf(budget);
+  const [held, returned] = [memory.share(never), memory.share(never)];
+  held.want(80);
+  await held.granted();
+  returned.want(80);
+  const waiting = assert.rejects(returned.granted(), ShareReturned);
+  await nextTurn();
+  returned[Symbol.dispose]();
+  held[Symbol.dispose]();
+  await waiting;
+  held.want(90);
+  returned.want(90);
+  for (const share of [held, returned]) {
+    await assert.rejects(share.granted(), ShareReturned);
+    share[Symbol.dispose]();
+  }
   for (let turns = 0; turns < 5; turns++) await nextTurn();
   assert.equal(budget.used, 0);
 });

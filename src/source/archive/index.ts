@@ -75,7 +75,10 @@ export function unpack(body: AsyncIterable<Uint8Array>, options: UnpackOptions):
       if (kind === undefined && member !== undefined) throw noArchive(url, member);
       return kind === undefined ? undefined : fileOf(input, kind);
     },
-    () => memory?.[Symbol.dispose](),
+    // The decoder of a compressed tar archive returns its memory itself.
+    () => {
+      if (kind === 'zip') memory?.[Symbol.dispose]();
+    },
   );
   return { body: unpacked, archive: () => kind, member: () => choice?.chosen, size: () => size };
 }

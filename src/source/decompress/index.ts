@@ -38,7 +38,7 @@ export interface DecompressOptions {
   limits: DecompressLimits;
   /** A digest of the body as served is compared: then the data may be followed by other data, which is dropped. */
   allowTrailingData?: boolean;
-  /** The memory that the decoder may use. It is returned at the end of the data. Absent: only the limits apply. */
+  /** The memory that the decoder may use. It is returned when the decoder has ended. Absent: only the limits apply. */
   memory?: MemoryShare | undefined;
   /** Further threads that the decoder may use. Default: none. */
   helpers?: Helpers | undefined;
@@ -76,8 +76,10 @@ export function decompress(body: AsyncIterable<Uint8Array>, options: DecompressO
             onTrailingData: allowTrailingData ? onTrailingData : undefined,
           });
     },
-    // The decoder has ended, and Glance may need hours to complete the image.
-    () => memory?.[Symbol.dispose](),
+    // The decoder has ended, and Glance may need hours to complete the image. A body that passes unchanged may be a zip archive.
+    () => {
+      if (found !== undefined) memory?.[Symbol.dispose]();
+    },
   );
   const warnings = () =>
     trailing === undefined

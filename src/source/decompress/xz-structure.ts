@@ -261,13 +261,13 @@ export class Fields {
     this.malformed = malformed;
   }
 
-  /** Seven bits a byte, the low ones first. */
+  /** Seven bits a byte, the low ones first, in as few bytes as possible. */
   number(): number {
     let value = 0;
     for (let scale = 1; ; scale *= 128) {
       const byte = this.bytes(1)[0] ?? 0;
       value += (byte & 0x7f) * scale;
-      if (value > Number.MAX_SAFE_INTEGER) throw this.malformed();
+      if (value > Number.MAX_SAFE_INTEGER || (byte === 0 && scale > 1)) throw this.malformed();
       if (byte < 0x80) return value;
     }
   }

@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { crc32 } from 'node:zlib';
+import { createMemoryBudget } from '../../../src/lib/memory-budget.ts';
 import { tarEnd, tarEntry, zip } from './files.ts';
 import { read } from './reading.ts';
 
@@ -68,3 +69,21 @@ for (const [what, head, tail] of [
       assert.ok(most - before < 8 * mib, `${Math.round((most - before) / mib)} MiB`);
     });
 }
+
+test('the decoder of a zip archive gets memory and returns it, for an archive that has ended when it is recognised too', async () => {
+  for (const size of [10, 100_000]) {
+    const budget = createMemoryBudget(mib);
+    using memory = budget.share(new AbortController().signal);
+    let held = 0;
+    const share = {
+      want: memory.want,
+      async granted() {
+        await memory.granted();
+        held = budget.used;
+      },
+      [Symbol.dispose]: memory[Symbol.dispose],
+    };
+    const { error } = await read(zip([{ data: Buffer.alloc(size, 1) }]), { memory: share });
+    assert.deepEqual([error, held, budget.used], [undefined, mib, 0]);
+  }
+});

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import type { ErrorCode } from '../../../src/lib/error-codes.ts';
 import { OperatorError } from '../../../src/lib/errors.ts';
+import type { MemoryShare } from '../../../src/lib/memory-budget.ts';
 import { unpack } from '../../../src/source/archive/index.ts';
 import { decompress } from '../../../src/source/decompress/index.ts';
 import { body, limits } from '../decompress/reading.ts';
@@ -16,6 +17,7 @@ export interface Reading {
   lengths?: readonly number[];
   /** The image is not kept. */
   discards?: boolean;
+  memory?: MemoryShare;
 }
 
 export interface Outcome {
@@ -28,8 +30,8 @@ export interface Outcome {
 }
 
 export async function read(archive: Uint8Array | AsyncIterable<Uint8Array>, reading: Reading = {}): Promise<Outcome> {
-  const { member, isPublic = true, maxBytes = limits.maxBytes, lengths = [65_536], discards = false } = reading;
-  const common = { url, limits: { ...limits, maxBytes } };
+  const { member, isPublic = true, maxBytes = limits.maxBytes, lengths = [65_536], discards = false, memory } = reading;
+  const common = { url, limits: { ...limits, maxBytes }, memory };
   const source = archive instanceof Uint8Array ? body(archive, lengths) : archive;
   const decompressed = decompress(source, { ...common, mode: 'Auto' });
   const { compression } = decompressed;

@@ -116,6 +116,8 @@ describe('xz', () => {
     await refuses(of(2, 0x70, 0, 0x21, 1, 0), /filter 0x70/);
     await refuses(of(2, 0x21, 1), /malformed/);
     await refuses(of(1, 0x21, 0x7f, 0), /malformed/);
+    // The number 0x21, in two bytes. The tool rejects it as well.
+    await refuses(of(1, 0xa1, 0, 1, 0), /malformed/);
   });
 
   describe('xz data with a contradictory structure is rejected', () => {
