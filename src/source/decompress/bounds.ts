@@ -68,14 +68,14 @@ export function checkDictionary(job: Job, bytes: number): void {
     );
 }
 
-/** Frames that a file may have whatever its length. */
-const freeFrames = 10_000;
-/** Each frame costs a round trip to the decoder. So many bytes of the file, or of its output, permit one. */
-const servedPerFrame = 1024;
-const deliveredPerFrame = 4096;
+/** Frames, blocks and streams that a file may have whatever its length. */
+const freeParts = 10_000;
+/** A decoder starts again with each part, which takes as long as some KiB of data. So many bytes of the file, or of its output, permit one. */
+const servedPerPart = 1024;
+const deliveredPerPart = 4096;
 
-/** Throws CompressionBomb if `frames` frames are too many for `taken` compressed bytes that become `given` bytes. */
-export function checkFrames(job: Job, frames: number, taken: number, given: number): void {
-  if (frames <= freeFrames + taken / servedPerFrame + given / deliveredPerFrame) return;
-  throw bomb(job, `consists of ${frames} frames with next to no data`);
+/** Throws CompressionBomb if `parts` parts are too many for `taken` compressed bytes that become `given` bytes. */
+export function checkParts(job: Job, parts: number, taken: number, given: number): void {
+  if (parts <= freeParts + taken / servedPerPart + given / deliveredPerPart) return;
+  throw bomb(job, `consists of ${parts} parts with next to no data`);
 }

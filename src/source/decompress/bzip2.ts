@@ -8,7 +8,7 @@
  * are independent, so several are decoded at once where threads are free.
  */
 import { BitReader, OutOfBits } from './bits.ts';
-import { checkSize } from './bounds.ts';
+import { checkParts, checkSize } from './bounds.ts';
 import { type BlocksAhead, createBlocksAhead } from './bzip2-ahead.ts';
 import { BrokenBlock, Bzip2Block, blockUnit } from './bzip2-block.ts';
 import type { BlockAhead } from './bzip2-helper.ts';
@@ -28,6 +28,9 @@ export async function* bunzip2(input: Input, job: Job): AsyncGenerator<Uint8Arra
   const blocks = new Blocks(bits, ahead);
   let isComplete = false;
   let given = 0;
+  /** Streams and blocks so far. */
+  let parts = 0;
+  const countPart = () => checkParts(job, ++parts, bits.offset, given);
   const fill = async () => {
     const wanted = Math.min(ahead?.wantedBytes ?? blockBytes, bits.available + bits.space - pieceBytes);
     while (!isComplete && bits.available < wanted) {
@@ -40,6 +43,7 @@ export async function* bunzip2(input: Input, job: Job): AsyncGenerator<Uint8Arra
     await fill();
     do {
       const maxLength = readHeader(bits);
+      countPart();
       let combined = 0;
       for (;;) {
         await fill();
@@ -47,6 +51,7 @@ export async function* bunzip2(input: Input, job: Job): AsyncGenerator<Uint8Arra
         const signature = hex(bits) + hex(bits);
         if (signature === endSignature) break;
         if (signature !== blockSignature) throw new BrokenBlock('there is something other than a block');
+        countPart();
         for await (const chunk of blocks.read(position, maxLength, isComplete)) {
           given += chunk.length;
           // By the exact position, because much of the input was read ahead.

@@ -8,7 +8,7 @@
  * here. A memory limit in @napi-rs/lzma would replace most of this file.
  */
 import { crc32 } from 'node:zlib';
-import { checkDictionary, checkSize } from './bounds.ts';
+import { checkDictionary, checkParts, checkSize } from './bounds.ts';
 import { Cursor, type Parsing } from './cursor.ts';
 import { cutOff, damagedStream, type Job, unsupported } from './errors.ts';
 
@@ -45,6 +45,8 @@ export class XzStructure {
   readonly #parsing = this.#streams();
   /** Decompressed size of the chunks so far. */
   #announced = 0;
+  /** Streams and blocks so far. */
+  #parts = 0;
   /** Offsets at which the file may end: after a stream, and after every four bytes of padding. */
   #end = 0;
   #isBetweenStreams = false;
@@ -83,6 +85,11 @@ export class XzStructure {
     throw cutOff(this.#job, this.#cursor.offset);
   }
 
+  #countPart(): void {
+    this.#parts++;
+    checkParts(this.#job, this.#parts, this.#cursor.offset, this.#announced);
+  }
+
   #damaged(why: string): Error {
     return damagedStream(this.#job, why, this.#cursor.offset);
   }
@@ -105,6 +112,7 @@ export class XzStructure {
 
   *#stream(start: Buffer): Parsing<void> {
     const cursor = this.#cursor;
+    this.#countPart();
     const header = Buffer.concat([start, yield* cursor.take(8)]);
     if (!header.subarray(0, 6).equals(xzMagic)) throw this.#damaged('there is something other than a stream');
     const flags = header.subarray(6, 8);
@@ -124,6 +132,7 @@ export class XzStructure {
   /** Pauses after its header, and at its end. */
   *#block(size: number, flags: Buffer, check: number, seen: Records): Parsing<void> {
     const cursor = this.#cursor;
+    this.#countPart();
     const block = yield* this.#blockHeader(size, flags);
     yield;
     this.#current = { block, end: undefined };

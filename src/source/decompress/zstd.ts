@@ -10,7 +10,7 @@
  */
 import { constants, createZstdDecompress } from 'node:zlib';
 import { describe } from '../../lib/errors.ts';
-import { checkDictionary, checkFrames, checkSize, memoryGranted } from './bounds.ts';
+import { checkDictionary, checkParts, checkSize, memoryGranted } from './bounds.ts';
 import { Cursor, type Parsing } from './cursor.ts';
 import { chunkSize, Engine } from './engine.ts';
 import { cutOff, damagedStream, type Job, unsupported } from './errors.ts';
@@ -29,7 +29,7 @@ export async function* unzstd(input: Input, job: Job): AsyncGenerator<Uint8Array
       const piece = await input.next(pieceBytes);
       if (piece === undefined) break;
       for (const part of frames.split(piece)) {
-        checkFrames(job, frames.count, input.taken, given);
+        checkParts(job, frames.count, input.taken, given);
         isEmpty = false;
         await memoryGranted(job);
         for await (const chunk of engine.write(part)) {
@@ -39,7 +39,7 @@ export async function* unzstd(input: Input, job: Job): AsyncGenerator<Uint8Array
         if (engine.unused > 0)
           throw damagedStream(job, 'a frame ends before its blocks do', input.taken - engine.unused);
       }
-      checkFrames(job, frames.count, input.taken, given);
+      checkParts(job, frames.count, input.taken, given);
     }
     frames.finish();
     if (!isEmpty) yield* engine.end();

@@ -6,7 +6,7 @@ import { describe, test } from 'node:test';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
 import { checkSize } from '../../../src/source/decompress/bounds.ts';
 import type { Compression } from '../../../src/source/decompress/index.ts';
-import { compressions, mixed, tool, zstdFrame } from './files.ts';
+import { compressions, mixed, tool, xzStream, zstdFrame } from './files.ts';
 import type { Measured, Task } from './memory-child.ts';
 import { body, explodes, outcome, url } from './reading.ts';
 
@@ -86,6 +86,38 @@ test('the xz thread ends on an abort while it waits for a stalled body', () => {
   assert.equal(bytes, 500_000);
   assert.ok(threads < 20, `${threads} threads`);
 });
+
+describe('a file of very many parts that hold next to nothing', () => {
+  const empty = tool('bzip2 -c', Buffer.alloc(0));
+  const many: [what: string, of: (count: number) => Buffer][] = [
+    [
+      'streams of bzip2',
+      (count) => Buffer.concat([...Array<Buffer>(count).fill(tool('bzip2 -c', Buffer.of(1))), empty]),
+    ],
+    ['blocks of a stream of bzip2', blocksOfBzip2],
+    ['streams of xz', (count) => Buffer.concat(Array<Buffer>(count).fill(xzStream([])))],
+    ['blocks of a stream of xz', (count) => xzStream(Array(count).fill({ data: Buffer.of(1) }))],
+  ];
+  for (const [what, of] of many)
+    test(`${what} are limited in number, because each costs as much time as some KiB of data`, async () => {
+      await explodes(of(20_000), /consists of 1\d{4} parts with next to no data/);
+      assert.equal((await outcome(body(of(4000)))).error, undefined);
+    });
+});
+
+/** Blocks of one byte each, which begin at any bit. */
+function blocksOfBzip2(count: number): Buffer {
+  const bits = [...tool('bzip2 -c', Buffer.of(1))].map((byte) => byte.toString(2).padStart(8, '0')).join('');
+  const end = bits.lastIndexOf(0x177245385090n.toString(2).padStart(48, '0'));
+  const block = bits.slice(32, end);
+  const checksum = Number.parseInt(block.slice(48, 80), 2) | 0;
+  let combined = 0;
+  for (let index = 0; index < count; index++) combined = (combined << 1) ^ (combined >>> 31) ^ checksum;
+  const sum = (combined >>> 0).toString(2).padStart(32, '0');
+  const stream = bits.slice(0, 32) + block.repeat(count) + bits.slice(end, end + 48) + sum;
+  const bytes = stream.padEnd(Math.ceil(stream.length / 8) * 8, '0').match(/.{8}/g) ?? [];
+  return Buffer.from(bytes.map((byte) => Number.parseInt(byte, 2)));
+}
 
 describe('the size in a header', () => {
   test('the size in a header is checked before anything is decoded', async () => {

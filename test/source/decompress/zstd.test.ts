@@ -48,7 +48,7 @@ describe('zstd', () => {
     const empty = compressors.zstd(Buffer.alloc(0));
     for (const frame of [zstdSkippable(Buffer.alloc(0)), empty]) {
       const file = Buffer.concat([...Array<Buffer>(200_000).fill(frame), small]);
-      await explodes(file, /consists of 1\d{4} frames with next to no data/);
+      await explodes(file, /consists of 1\d{4} parts with next to no data/);
     }
     const many = Buffer.concat([...Array<Buffer>(9000).fill(zstdSkippable(Buffer.alloc(0))), small]);
     for (const lengths of [[], [1000], [5]]) assert.equal((await unpacked(many, lengths)).toString(), 'small');
