@@ -13,6 +13,7 @@ export interface TarHeader {
   name: Buffer;
   size: number;
   type: string;
+  format: 'posix' | 'gnu' | 'other';
 }
 
 /** The largest size that the field has room for in octal digits. */
@@ -25,11 +26,17 @@ export function parseHeader(block: Buffer, job: ArchiveJob, at: number): TarHead
     throw damagedArchive(job, 'has a header with a wrong checksum', at);
   const size = sizeIn(block.subarray(124, 136));
   if (size === undefined) throw damagedArchive(job, 'has a file whose size cannot be read', at);
+  const format = formatOf(block);
   // Only POSIX has a prefix there. GNU has other fields.
-  const prefix = block.toString('latin1', 257, 263) === 'ustar\0' ? text(block.subarray(345, 500)) : Buffer.alloc(0);
+  const prefix = format === 'posix' ? text(block.subarray(345, 500)) : Buffer.alloc(0);
   const name = text(block.subarray(0, 100));
   const type = String.fromCharCode(block[156] ?? 0);
-  return { name: prefix.length === 0 ? name : Buffer.concat([prefix, Buffer.from('/'), name]), size, type };
+  return { name: prefix.length === 0 ? name : Buffer.concat([prefix, Buffer.from('/'), name]), size, type, format };
+}
+
+function formatOf(block: Buffer): TarHeader['format'] {
+  if (block.toString('latin1', 257, 263) === 'ustar\0') return 'posix';
+  return block.toString('latin1', 257, 265) === 'ustar  \0' ? 'gnu' : 'other';
 }
 
 /** `head`: the first block of a file, or all if there are fewer bytes. */

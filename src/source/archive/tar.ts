@@ -49,7 +49,7 @@ export async function* untar(
       checkDirectory(name, stored, choice, job, at);
       continue;
     }
-    const file = await fileAt(kind, stored, realSize, { block, input, job, at });
+    const file = await fileAt(kind, stored, realSize, header.format, { block, input, job, at });
     if (file.size > job.maxBytes)
       throw tooLong(job.url, `is a tar archive with a file of ${file.size} bytes`, job.maxBytes);
     const isTaken = choice.takes(name, at);
@@ -74,17 +74,20 @@ interface Place {
   at: number;
 }
 
-/** `realSize`: of a file that pax calls sparse. */
+/** `realSize`: of a file that pax calls sparse. A program that takes the header for one of another format takes the map for data. */
 async function fileAt(
   kind: 'file' | 'sparse',
   size: number,
   realSize: number | undefined,
+  format: TarHeader['format'],
   { block, input, job, at }: Place,
 ): Promise<SparseFile> {
   if (kind === 'file' && realSize === undefined)
     return { size, storedBytes: size, parts: [{ offset: 0, length: size }] };
-  if (kind === 'file' && realSize !== undefined) return readPaxMap(realSize, size, input, job, at);
-  if (realSize !== undefined) throw damagedArchive(job, 'has a sparse file of two versions', at);
+  if (kind === 'sparse' && realSize !== undefined) throw damagedArchive(job, 'has a sparse file of two versions', at);
+  if (format !== (realSize === undefined ? 'gnu' : 'posix'))
+    throw damagedArchive(job, 'has a sparse file whose header is of another format', at);
+  if (realSize !== undefined) return readPaxMap(realSize, size, input, job, at);
   return readOldMap(block, size, input, job, at);
 }
 

@@ -61,8 +61,12 @@ describe('a sparse file in a tar archive', () => {
   });
 
   /** The archive of GNU with another map: pairs of offset and length, the size of the file, and whether the map goes on. */
-  const old = (pairs: readonly [number, number][], realSize: number, { stored = 1024, goesOn = 0 } = {}) => {
-    const block = Buffer.from(tar({ data: Buffer.alloc(stored, 7), type: 'S' }));
+  const old = (
+    pairs: readonly [number, number][],
+    realSize: number,
+    { stored = 1024, goesOn = 0, magic = 'ustar  \0' } = {},
+  ) => {
+    const block = Buffer.from(tar({ data: Buffer.alloc(stored, 7), type: 'S', fields: { 257: magic } }));
     const octal = (value: number) => `${value.toString(8).padStart(11, '0')}\0`;
     for (const [at, [offset, length]] of pairs.entries())
       block.write(octal(offset) + octal(length), 386 + 24 * at, 'latin1');
@@ -113,7 +117,7 @@ describe('a sparse file in a tar archive', () => {
     assert.equal(length, 0);
   });
 
-  const sparsePax = (map: string, realSize = '2048', data = Buffer.alloc(512, 7)) => {
+  const sparsePax = (map: string, realSize = '2048', data = Buffer.alloc(512, 7), magic = 'ustar\x0000') => {
     const records = [
       ['major', '1'],
       ['minor', '0'],
@@ -126,8 +130,17 @@ describe('a sparse file in a tar archive', () => {
     return tar(pax(header.join('')), {
       name: 'GNUSparseFile.1/disk.raw',
       data: Buffer.concat([padded, data]),
+      fields: { 257: magic },
     });
   };
+
+  test('a sparse file is rejected if its header is not of the format that has such files, as GNU tar gives its map as data', async () => {
+    const another = /has a sparse file whose header is of another format/;
+    for (const magic of ['ustar\x0000', 'ustar  x', '\0\0\0\0\0\0\0\0'])
+      await refuses(old([[512, 1024]], 2048, { magic }), another);
+    for (const magic of ['ustar  \0', 'ustar000', '\0\0\0\0\0\0\0\0'])
+      await refuses(sparsePax('1\n0\n512\n', '2048', Buffer.alloc(512, 7), magic), another);
+  });
 
   test('a map in lines that is no map, or too long, is rejected', async () => {
     await gives(sparsePax('1\n0\n512\n'), Buffer.concat([Buffer.alloc(512, 7), Buffer.alloc(1536)]));
