@@ -97,7 +97,7 @@ function parse(header: Buffer, fileBytes: number, errors: ConversionErrors): Lay
   const hasSubclusters = (needs & features.subclusters) !== 0n;
   if (hasSubclusters && clusterBits < leastBitsOfSubclusters)
     throw errors.damaged('has clusters that are too small for its subclusters');
-  const compression = compressionOf(header, needs, errors);
+  const compression = compressionOf(header, version, needs, errors);
   const perTable = clusterBytes / (hasSubclusters ? 16 : 8);
   const entries = Math.ceil(size / (clusterBytes * perTable));
   const at = Number(header.readBigUInt64BE(40));
@@ -115,9 +115,14 @@ function parse(header: Buffer, fileBytes: number, errors: ConversionErrors): Lay
   };
 }
 
-function compressionOf(header: Buffer, needs: bigint, errors: ConversionErrors): Layout['compression'] {
+function compressionOf(
+  header: Buffer,
+  version: number,
+  needs: bigint,
+  errors: ConversionErrors,
+): Layout['compression'] {
   const isNamed = (needs & features.compression) !== 0n;
-  const type = isNamed && header.readUInt32BE(100) > 104 ? header.readUInt8(104) : 0;
+  const type = version > 2 && header.readUInt32BE(100) > 104 ? header.readUInt8(104) : 0;
   if (isNamed !== (type !== 0)) throw errors.damaged('does not say clearly how its clusters are compressed');
   if (type > 1) throw errors.damaged(`has clusters that are compressed in a way that is not known (type ${type})`);
   return type === 1 ? 'zstd' : 'deflate';

@@ -142,7 +142,8 @@ export class Input {
     this.#state = 'reading';
     try {
       const step = await this.#source.next();
-      this.#state = step.done === true ? 'over' : 'open';
+      // It may have been closed meanwhile.
+      if (this.#state === 'reading') this.#state = step.done === true ? 'over' : 'open';
       return step;
     } catch (error) {
       this.#state = 'over';

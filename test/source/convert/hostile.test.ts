@@ -147,6 +147,12 @@ const refused: [what: string, file: Buffer, code: string, message: RegExp][] = [
   ],
   ['two kinds of compression', withFeature(8n), 'FormatMismatch', /does not say clearly/],
   [
+    'zstd clusters and no feature for them',
+    changed((file) => file.writeUInt8(1, 104)),
+    'FormatMismatch',
+    /does not say clearly/,
+  ],
+  [
     'subclusters of less than a sector',
     changed((file) => {
       file.writeBigUInt64BE(16n, 72);
