@@ -1,7 +1,7 @@
 /**
  * The memory into which a connection without TLS receives. By default each read of a socket gets 64 KiB of its own, which the garbage
  * collector has to find again. With a reader that gives the memory back, a download needs a few buffers for any number of bytes, and
- * larger ones, which halves the number of reads. Connections that read a file together have one pool, because each of them reads only a
+ * larger ones, for fewer reads. Connections that read a file together have one pool, because each of them reads only a
  * part of it.
  *
  * Guarantees: memory is used again only after its reader has given back a later piece of the same connection; where no reader gives
@@ -15,17 +15,20 @@ type Connector = buildConnector.connector;
 const kib = 1024;
 /** Of a buffer whose reader does not give it back. Larger ones would be mapped and unmapped by the system each time. */
 const smallBytes = 64 * kib;
-/** Of one that is given back. Larger ones save few reads, because the system seldom has more, and each transfer has about ten of them. */
-const largeBytes = 256 * kib;
+/**
+ * Of one that is given back. A transfer takes the same steps for each read, whatever it brings, and of a fast source the system holds
+ * several MiB. Larger ones save little more, and each transfer has about five of them.
+ */
+const largeBytes = 1024 * kib;
 /** The rest of a buffer is not read into if it is less than this part of it: each read costs a call of the system. */
 const leastPart = 1 / 4;
 /** In use at once, at most: the memory of further ones is left to the garbage collector. Readers have fewer in use. */
-const mostLent = 32;
+const mostLent = 8;
 /**
  * Kept for each open connection of a pool: 4 MiB, as much as one of several that read a file together may be ahead of its reader. Without
  * them, the collector would look at all objects for each few dozens of new buffers, which took a third of the time of such a download.
  */
-const mostFree = 16;
+const mostFree = 4;
 
 /** By its memory: the connection that a piece came from. */
 const lenders = new WeakMap<ArrayBufferLike, { giveBack(piece: Uint8Array): void }>();

@@ -129,7 +129,8 @@ export function createSourceTransport(policy: EgressPolicy, tls: SourceTls = {})
     const dispatcher = proxy === undefined ? agent : agent.compose(proxy.forward);
     return {
       async get(url, headers, signal) {
-        const response = await request(url, { method: 'GET', headers, signal, dispatcher });
+        // With a read-ahead, each read would ask for more before it takes what is there, and copy both into new memory.
+        const response = await request(url, { method: 'GET', headers, signal, dispatcher, highWaterMark: 0 });
         responses++;
         response.body.on('error', () => {});
         const peer = peers.get(canonicalHost(url.hostname));
