@@ -13,22 +13,24 @@ import type { buildConnector } from 'undici';
 type Connector = buildConnector.connector;
 
 const kib = 1024;
+const mib = 1024 * kib;
 /** Of a buffer whose reader does not give it back. Larger ones would be mapped and unmapped by the system each time. */
 const smallBytes = 64 * kib;
 /**
- * Of one that is given back. A transfer takes the same steps for each read, whatever it brings, and of a fast source the system holds
- * several MiB. Larger ones save little more, and each transfer has about five of them.
+ * Of one that is given back, where the thread has one connection. A transfer takes the same steps for each read, whatever it brings, and of
+ * a fast source the system holds several MiB. A transfer has about five buffers in use, so several connections share this length.
  */
-const largeBytes = 1024 * kib;
+const largestBytes = mib;
+const leastLargeBytes = 256 * kib;
 /** The rest of a buffer is not read into if it is less than this part of it: each read costs a call of the system. */
 const leastPart = 1 / 4;
 /** In use at once, at most: the memory of further ones is left to the garbage collector. Readers have fewer in use. */
-const mostLent = 8;
+const mostLentBytes = 8 * mib;
 /**
- * Kept for each open connection of a pool: 4 MiB, as much as one of several that read a file together may be ahead of its reader. Without
+ * Kept for each open connection of a pool: as much as one of several that read a file together may be ahead of its reader. Without
  * them, the collector would look at all objects for each few dozens of new buffers, which took a third of the time of such a download.
  */
-const mostFree = 4;
+const mostFreeBytes = 4 * mib;
 
 /** By its memory: the connection that a piece came from. */
 const lenders = new WeakMap<ArrayBufferLike, { giveBack(piece: Uint8Array): void }>();
@@ -47,7 +49,15 @@ interface Pool {
   connections: number;
   /** Whether any reader gives memory back. */
   isGivenBack: boolean;
+  readonly all: AllConnections;
 }
+
+/** Those of all pools. */
+interface AllConnections {
+  open: number;
+}
+
+const ofThread: AllConnections = { open: 0 };
 
 /**
  * A connector whose connections receive into buffers of one pool. `make` makes the connector of one connection. With TLS the client
@@ -68,8 +78,14 @@ export function receiving(make: (options: { onread?: OnReadOpts }) => Connector)
   };
 }
 
-export function createPool(): Pool {
-  return { free: [], connections: 0, isGivenBack: false };
+/** `all`: whose connections share the memory. Default: those of the thread. */
+export function createPool(all = ofThread): Pool {
+  return { free: [], connections: 0, isGivenBack: false, all };
+}
+
+function largeBytes({ all }: Pool): number {
+  const share = largestBytes / Math.max(all.open, 1);
+  return Math.max(share - (share % smallBytes), leastLargeBytes);
 }
 
 /** `receiveFor` is called before the socket receives anything, because a server responds only to requests. */
@@ -80,6 +96,7 @@ export function createReceiveBuffers(pool: Pool): {
   const { free } = pool;
   /** With bytes that are still read, in the order in which they were received. The last one is being filled. */
   const lent: Uint8Array[] = [];
+  let lentBytes = 0;
   let filled = 0;
   let receiver: Pick<Socket, 'push'> | undefined;
 
@@ -88,21 +105,26 @@ export function createReceiveBuffers(pool: Pool): {
       pool.isGivenBack = true;
       const at = lent.findIndex(({ buffer }) => buffer === piece.buffer);
       for (const buffer of lent.splice(0, Math.max(at, 0))) {
-        if (buffer.length === largeBytes) free.push(buffer);
+        lentBytes -= buffer.length;
+        if (buffer.length === largeBytes(pool)) free.push(buffer);
       }
       trim();
     },
   };
 
   function trim(): void {
-    free.splice(mostFree * Math.max(pool.connections, 1));
+    free.splice((mostFreeBytes / largeBytes(pool)) * Math.max(pool.connections, 1));
   }
 
   function next(): Uint8Array {
-    const buffer = free.pop() ?? Buffer.allocUnsafeSlow(pool.isGivenBack ? largeBytes : smallBytes);
+    const bytes = pool.isGivenBack ? largeBytes(pool) : smallBytes;
+    // The number of connections has changed since they were made.
+    if (free.at(-1)?.length !== bytes) free.length = 0;
+    const buffer = free.pop() ?? Buffer.allocUnsafeSlow(bytes);
     lenders.set(buffer.buffer, lender);
     lent.push(buffer);
-    if (lent.length > mostLent) lent.shift();
+    lentBytes += bytes;
+    while (lentBytes > mostLentBytes) lentBytes -= lent.shift()?.length ?? lentBytes;
     filled = 0;
     return buffer;
   }
@@ -111,8 +133,10 @@ export function createReceiveBuffers(pool: Pool): {
     receiveFor(socket) {
       receiver = socket;
       pool.connections++;
+      pool.all.open++;
       socket.once('close', () => {
         pool.connections--;
+        pool.all.open--;
         trim();
       });
     },
