@@ -50,9 +50,10 @@ COPY --from=native /src/node_modules/openpgp/dist/node/openpgp.mjs /app/node_mod
 COPY LICENSE package.json /app/
 COPY --from=bundle /src/dist/LICENSES /src/dist/glance-image-operator.js /src/dist/transfer-thread.js /src/dist/bzip2-thread.js /app/dist/
 # The heap follows the memory limit of the container. Buffers are outside of it, so it may not use all. The young
-# generation would grow to 128 MiB before a collection, and glibc would keep freed memory in an arena for each thread.
+# generation would grow to 128 MiB before a collection. glibc would keep freed memory in an arena for each thread, and take
+# buffers of many MiB from the heap too, where a part that is in use keeps all below it; so they are mapped and unmapped.
 # By default SIGUSR1 opens a debugger in Node, by which any process of the Pod could read all secrets.
-ENV NODE_OPTIONS="--max-old-space-size-percentage=60 --max-semi-space-size=8 --disable-sigusr1" MALLOC_ARENA_MAX=2
+ENV NODE_OPTIONS="--max-old-space-size-percentage=60 --max-semi-space-size=8 --disable-sigusr1" MALLOC_ARENA_MAX=1 MALLOC_MMAP_THRESHOLD_=131072
 # Numeric, because runAsNonRoot cannot check a name.
 USER 65532:65532
 EXPOSE 8081

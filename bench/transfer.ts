@@ -18,6 +18,7 @@ import { z } from 'zod';
 import { makeCertificates } from '../test/env/certificates.ts';
 import { type Content, digestOf, generated, pieces } from '../test/env/content.ts';
 import { startStack } from '../test/env/stack.ts';
+import { readStages } from '../test/release/root.ts';
 import { planOf } from '../test/transfer/plans.ts';
 import { type Figures, median, spread } from './figures.ts';
 import { startOrc } from './orc.ts';
@@ -98,9 +99,7 @@ async function buildProcess(): Promise<Record<string, string>> {
     outdir: folder,
     logLevel: 'error',
   });
-  const [, options = '', arenas = ''] =
-    /^ENV NODE_OPTIONS="(.*)" MALLOC_ARENA_MAX=(\d+)$/m.exec(readFileSync(join(root, 'Dockerfile'), 'utf8')) ?? [];
-  return { NODE_OPTIONS: options, MALLOC_ARENA_MAX: arenas };
+  return (await readStages()).at(-1)?.env ?? {};
 }
 
 const stack = await startStack({ quotas: false });

@@ -52,7 +52,8 @@ describe('the Dockerfile', () => {
     assert.match(last?.user ?? '', /^[1-9]\d+:[1-9]\d+$/);
     assert.deepEqual(last?.entrypoint.slice(1), ['/app/dist/glance-image-operator.js']);
     const options = '--max-old-space-size-percentage=60 --max-semi-space-size=8 --disable-sigusr1';
-    assert.deepEqual(last?.env, { NODE_OPTIONS: options, MALLOC_ARENA_MAX: '2' });
+    const memory = { MALLOC_ARENA_MAX: '1', MALLOC_MMAP_THRESHOLD_: '131072' };
+    assert.deepEqual(last?.env, { NODE_OPTIONS: options, ...memory });
   });
 
   test('SIGUSR1 opens no debugger in a process with the environment of the image', async () => {
