@@ -32,6 +32,25 @@ export function linked(parent: AbortSignal | undefined): LinkedAbort {
   };
 }
 
+/** Aborts `ms` milliseconds after the parent, with its reason. Disposing it ends the link and the wait, and aborts nothing. */
+export function delayed(clock: Clock, parent: AbortSignal, ms: number): LinkedAbort {
+  const { signal, abort } = linked(undefined);
+  let cancelTimer = () => {};
+  const begin = () => {
+    cancelTimer = clock.schedule(ms, () => abort(parent.reason));
+  };
+  if (parent.aborted) begin();
+  else parent.addEventListener('abort', begin, { once: true });
+  return {
+    signal,
+    abort,
+    [Symbol.dispose]() {
+      parent.removeEventListener('abort', begin);
+      cancelTimer();
+    },
+  };
+}
+
 /** A signal that never aborts, for calls without a caller who could cancel them. */
 export function neverAborted(): AbortSignal {
   return new AbortController().signal;

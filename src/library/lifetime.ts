@@ -4,7 +4,7 @@
  * Guarantees: its end aborts all calls at once; work that has to leave a cloud as it found it still does so, and the end waits for
  * it, but not for long.
  */
-import { abortable, withDeadline } from '../lib/abort.ts';
+import { abortable, delayed, type LinkedAbort, withDeadline } from '../lib/abort.ts';
 import type { Clock } from '../lib/clock.ts';
 
 export interface Lifetime {
@@ -12,6 +12,8 @@ export interface Lifetime {
   readonly signal: AbortSignal;
   /** The end waits until `work` has settled. */
   during<T>(work: () => Promise<T>): Promise<T>;
+  /** A signal for such work: it aborts ten seconds after `signal`. */
+  graceAfter(signal: AbortSignal): LinkedAbort;
   /** Aborts the signal with `reason`, and returns when the work is over. Never rejects. */
   end(reason: Error): Promise<void>;
 }
@@ -34,6 +36,7 @@ export function createLifetime(clock: Clock): Lifetime {
         running.delete(result);
       }
     },
+    graceAfter: (signal) => delayed(clock, signal, waitMs),
     async end(reason) {
       over.abort(reason);
       const settled = Promise.allSettled(running);

@@ -62,8 +62,9 @@ export interface ImageService {
   detail(query?: ImageQuery, options?: Abortable): AsyncGenerator<ServiceImage>;
   show(id: string, options?: Abortable): Promise<ServiceImage>;
   /**
-   * Creates an image under a new id, or the given one, and fills it if there is `data`; if that fails, the image is deleted
-   * again. Conflict: the given id exists or existed once.
+   * Creates an image under a new id, or the given one, and fills it if there is `data`; if that fails or is aborted, the image
+   * is deleted again, which an abort waits for up to ten seconds. Only an image with a given id can remain after a creation
+   * without a response. Conflict: the given id exists or existed once.
    */
   create(fields: ImageFields, options?: CreateOptions & Abortable): Promise<ServiceImage>;
   /**
@@ -84,7 +85,7 @@ export interface ImageService {
   download(id: string, options?: Abortable): Promise<ImageDownload>;
   /** Ends the sink, or destroys it on failure. A sink that has ended is an InvalidRequest. Returns the number of bytes. */
   downloadTo(id: string, sink: Writable, options?: Abortable): Promise<number>;
-  /** Overwrites the file; removes it on failure. Returns the number of bytes. */
+  /** Overwrites the file, or the one that a link leads to; removes it on failure. Returns the number of bytes. */
   downloadToFile(id: string, path: string, options?: Abortable): Promise<number>;
 
   /** Stages data of a queued image for an import by `glance-direct`. It cannot be replaced or removed. */
@@ -157,7 +158,7 @@ export function createImageService(
   const { signatures = 'enabled', certificates = cloudCertificates(session) } = options;
   const client = createImageClient(session, { useSchema: true, ...(pageSize === undefined ? {} : { pageSize }) });
   const { detail, find, expect } = createReads(client, requester);
-  const { create, update, addTag, removeTag } = createWrites({ client, find, newId, during: lifetime.during });
+  const { create, update, addTag, removeTag } = createWrites({ client, find, newId, lifetime });
   const downloads = createDownloads({ client, find, fileDirectories, signatures, certificates });
   const locations = createLocations({
     client,

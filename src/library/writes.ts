@@ -9,10 +9,11 @@ import { expectQueued } from '../glance/client/data.ts';
 import type { ImageClient } from '../glance/client/index.ts';
 import { storeProblem } from '../glance/client/stores.ts';
 import { fitsInPath } from '../glance/client/tags.ts';
-import { Conflict, ImageCorrupted, ImageNotFound, InvalidRequest, NotAuthorized, NotFound } from '../glance/errors.ts';
+import { Conflict, GlanceConnectionFailed, GlanceUnavailable, ImageCorrupted, ImageNotFound, InvalidRequest, NotAuthorized, NotFound } from '../glance/errors.ts';
 import type { Image } from '../glance/image.ts';
 import { diffImage } from '../glance/patch.ts';
-import { neverAborted } from '../lib/abort.ts';
+import { imagePath } from '../glance/ref.ts';
+import type { WantedImage } from '../glance/translation.ts';
 import { checkText } from './check.ts';
 import { type DataOptions, type ImageContent, type UploadData, uploadDataOf } from './content.ts';
 import {
@@ -48,8 +49,7 @@ export interface WriteOptions {
   /** Throws ImageNotFound if the image is not available. */
   find: (id: string, signal: AbortSignal) => Promise<Image>;
   newId: () => string;
-  /** Runs work that the closing of the service waits for. */
-  during: Lifetime['during'];
+  lifetime: Pick<Lifetime, 'during' | 'graceAfter'>;
 }
 
 interface Change {
@@ -62,17 +62,21 @@ interface Change {
 /** Other clients may change the image between reading and changing it; after so many attempts the change fails. */
 const maxReads = 4;
 
-export function createWrites({ client, find, newId, during }: WriteOptions): Writes {
-  async function createRecord({ id: chosen, wanted }: CheckedFields, signal: AbortSignal): Promise<Image> {
-    const id = chosen ?? newId();
+export function createWrites({ client, find, newId, lifetime }: WriteOptions): Writes {
+  /** `isNew`: no other client knows the id. If the image exists, our own earlier attempt has created it, and its response was lost. */
+  async function createRecord(id: string, isNew: boolean, wanted: WantedImage, signal: AbortSignal): Promise<Image> {
     try {
       return await client.create(id, wanted, signal);
     } catch (error) {
-      if (!(error instanceof Conflict) || chosen !== undefined) throw error;
-      // No other client knows this id: if the image exists, our own earlier attempt has created it, and its response was lost.
-      return await client.get(id, signal).catch((looked: unknown) => {
-        throw looked instanceof NotFound ? error : looked;
-      });
+      if (!isNew) throw error;
+      if (error instanceof Conflict) {
+        return await client.get(id, signal).catch((looked: unknown) => {
+          throw looked instanceof NotFound ? error : looked;
+        });
+      }
+      const mayExist = error instanceof GlanceConnectionFailed || error instanceof GlanceUnavailable;
+      if (mayExist) await removeUnfilled(client, id, signal).catch(() => undefined);
+      throw error;
     }
   }
 
@@ -135,14 +139,24 @@ export function createWrites({ client, find, newId, during }: WriteOptions): Wri
     async create(given, { data, ...options }, signal) {
       const content = data === undefined ? undefined : uploadDataOf(data, options);
       const fields = checkFields(fieldsIn(given));
-      if (content === undefined) return createRecord(fields, signal);
-      return during(async () => {
-        const { id } = await createRecord(fields, signal);
+      const chosen = fields.id ?? newId();
+      imagePath(chosen);
+      return lifetime.during(async () => {
+        // Signs in, where an abort leaves nothing behind.
+        await client.schema(signal);
+        using grace = lifetime.graceAfter(signal);
+        const created = await createRecord(chosen, fields.id === undefined, fields.wanted, grace.signal).catch(
+          (error: unknown) => {
+            signal.throwIfAborted();
+            throw error;
+          },
+        );
         try {
-          return await fill(id, content, options, signal);
+          signal.throwIfAborted();
+          return content === undefined ? created : await fill(created.id, content, options, signal);
         } catch (error) {
           // The error of the creation is thrown, not that of the clean-up.
-          await removeUnfilled(client, id).catch(() => undefined);
+          await removeUnfilled(client, created.id, grace.signal).catch(() => undefined);
           throw error;
         }
       });
@@ -182,9 +196,7 @@ export function createWrites({ client, find, newId, during }: WriteOptions): Wri
 }
 
 /** An image that could not be filled is deleted. One that became active nevertheless is kept. */
-async function removeUnfilled(client: ImageClient, id: string): Promise<void> {
-  // Also after an abort, which must not leave an image behind.
-  const signal = neverAborted();
+async function removeUnfilled(client: ImageClient, id: string, signal: AbortSignal): Promise<void> {
   const { status } = await client.get(id, signal);
   if (status === 'queued' || status === 'saving') await client.remove(id, signal);
 }

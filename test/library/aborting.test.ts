@@ -1,0 +1,128 @@
+/** Creations that are aborted, or whose response is lost: they leave no image behind, and end in time. */
+import assert from 'node:assert/strict';
+import type { ServerResponse } from 'node:http';
+import { type TestContext, test } from 'node:test';
+import { GlanceConnectionFailed, GlanceUnavailable } from '../../src/glance/errors.ts';
+import { systemClock } from '../../src/lib/clock.ts';
+import { createLifetime } from '../../src/library/lifetime.ts';
+import { createImageService } from '../../src/library/service.ts';
+import { parseCloud } from '../../src/openstack/clouds.ts';
+import { SessionClosed } from '../../src/openstack/errors.ts';
+import { openSession } from '../../src/openstack/pool.ts';
+import { createVirtualClock } from '../clock.ts';
+import { imageId, wireImage } from '../glance/model.ts';
+import { reply, serve } from '../openstack/stub.ts';
+import { type Answer, openStub } from './stub-glance.ts';
+
+const image = { disk_format: 'raw', container_format: 'bare' };
+const bytes = Buffer.from('bytes');
+const creations = [
+  ['without data', {}],
+  ['with data', { data: bytes }],
+] as const;
+
+/** A Glance that holds the response to a creation back until `respond`. */
+function holding() {
+  const { promise: asked, resolve } = Promise.withResolvers<ServerResponse>();
+  const answer: Answer = ({ method, url }, response) => {
+    if (method !== 'POST' || url !== '/v2/images') return false;
+    resolve(response);
+    return true;
+  };
+  return { answer, asked, respond: async () => reply(await asked, 201, wireImage(image)) };
+}
+
+for (const [name, options] of creations) {
+  test(`a creation ${name} that is aborted before its response leaves no image behind`, async (t) => {
+    const { answer, asked, respond } = holding();
+    const { images, writes } = await openStub(t, { image, answer });
+    const abort = new AbortController();
+    const reason = new Error('enough');
+    const rejected = assert.rejects(images.create({}, { ...options, signal: abort.signal }), reason);
+    await asked;
+    abort.abort(reason);
+    await respond();
+    await rejected;
+    assert.deepEqual(writes(), ['POST /images', `DELETE /images/${imageId}`]);
+  });
+
+  test(`a creation ${name} that the closing of its service ends before its response leaves no image behind`, async (t) => {
+    const { answer, asked, respond } = holding();
+    const { images, writes } = await openStub(t, { image, answer });
+    const rejected = assert.rejects(images.create({}, options), SessionClosed);
+    await asked;
+    const closed = images.close();
+    await respond();
+    await closed;
+    assert.deepEqual(writes(), ['POST /images', `DELETE /images/${imageId}`]);
+    await rejected;
+  });
+
+  for (const [what, lose, kind] of [
+    ['is lost', (response: ServerResponse) => void response.socket?.destroy(), GlanceConnectionFailed],
+    ['is the page of a portal', (response: ServerResponse) => void response.end('<html></html>'), GlanceUnavailable],
+    ['is that of a gateway', (response: ServerResponse) => reply(response, 504, {}), GlanceUnavailable],
+  ] as const) {
+    test(`a creation ${name} whose response ${what} leaves no image behind`, async (t) => {
+      const { images, requests, writes } = await openStub(t, {
+        image,
+        options: { newId: () => imageId },
+        answer({ method, url }, response) {
+          if (method !== 'POST' || url !== '/v2/images') return false;
+          lose(response);
+          return true;
+        },
+      });
+      await assert.rejects(images.create({}, options), kind);
+      assert.deepEqual(writes(), ['POST /images', `DELETE /images/${imageId}`]);
+      // Another client may have created the image with an id that was given.
+      const before = requests.length;
+      await assert.rejects(images.create({ id: imageId }, options), kind);
+      assert.deepEqual(requests.slice(before), ['POST /images']);
+    });
+  }
+}
+
+/** A service of a Glance that stops to respond at `stall`, with a clock of the test for the end of its calls. */
+async function openStalling(t: TestContext, stall: RegExp) {
+  const { promise: stalled, resolve } = Promise.withResolvers<void>();
+  let isStalled = false;
+  const url = await serve(t, (request, response) => {
+    isStalled ||= stall.test(`${request.method} ${request.url}`);
+    if (isStalled) return resolve();
+    request.resume();
+    if (request.method === 'POST') return reply(response, 201, wireImage(image));
+    reply(response, request.url?.startsWith('/v2/schemas') ? 404 : 200, wireImage(image));
+  });
+  const cloudsYaml = JSON.stringify({ clouds: { demo: { auth_type: 'none', image_endpoint_override: url } } });
+  const session = openSession(parseCloud({ cloudsYaml }, 'demo'), { clock: systemClock, random: Math.random });
+  t.after(() => session.close());
+  const clock = createVirtualClock();
+  return { stalled, clock, images: createImageService(session, {}, createLifetime(clock)) };
+}
+
+for (const [what, stall] of [
+  ['the creation', /^POST /],
+  ['the upload', /^PUT /],
+] as const) {
+  test(`a creation that is aborted waits ten seconds for a Glance that stalls in ${what}, and no longer`, async (t) => {
+    const { stalled, clock, images } = await openStalling(t, stall);
+    const abort = new AbortController();
+    const reason = new Error('enough');
+    const rejected = assert.rejects(images.create({}, { data: bytes, signal: abort.signal }), reason);
+    await stalled;
+    abort.abort(reason);
+    await clock.advance(10_000);
+    await rejected;
+  });
+}
+
+test('a creation that is aborted before it is sent ends at once', async (t) => {
+  const { stalled, images } = await openStalling(t, /^GET .*schemas/);
+  const abort = new AbortController();
+  const reason = new Error('enough');
+  const rejected = assert.rejects(images.create({}, { data: bytes, signal: abort.signal }), reason);
+  await stalled;
+  abort.abort(reason);
+  await rejected;
+});
