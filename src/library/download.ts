@@ -138,13 +138,13 @@ export function createDownloads(options: DownloadOptions): Downloads {
         await body[Symbol.asyncIterator]().return?.();
         throw notWritten(id, error);
       });
-      // On failure it is removed, unless it is a device or a pipe.
-      const isRemovable = (await file.stat()).isFile();
+      // On failure it is removed, unless it is a device or a pipe. A link leads to the file, and stays.
+      const written = (await file.stat()).isFile() ? await realpath(path).catch(() => path) : undefined;
       try {
         return await write(id, body, file.createWriteStream(), signal);
       } catch (error) {
         await file.close().catch(() => undefined);
-        if (isRemovable) await rm(path, { force: true });
+        if (written !== undefined) await rm(written, { force: true });
         throw error;
       }
     },

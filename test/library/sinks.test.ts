@@ -1,9 +1,13 @@
 /** The destinations of downloads: one that cannot take data is rejected, and nothing waits for it. */
 import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import { mkdtemp, readlink, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { PassThrough, type Writable } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import { type TestContext, test } from 'node:test';
-import { ImageDownloadFailed, InvalidRequest } from '../../src/glance/errors.ts';
+import { ImageCorrupted, ImageDownloadFailed, InvalidRequest } from '../../src/glance/errors.ts';
 import { bytesOf } from '../glance/kit.ts';
 import { imageId } from '../glance/model.ts';
 import { serve } from '../openstack/stub.ts';
@@ -107,6 +111,31 @@ for (const [name, path] of noPaths) {
     assert.deepEqual(requests, []);
   });
 }
+
+test('a file to which a link leads is removed when its download fails, and the link stays', async (t) => {
+  const directory = await mkdtemp(join(tmpdir(), 'links-'));
+  t.after(() => rm(directory, { recursive: true }));
+  const { images } = await openStub(t, {
+    image: { ...active, checksum: '0'.repeat(32) },
+    answer({ url }, response) {
+      if (!url?.endsWith('/file')) return false;
+      // In two pieces, of which the second one is held back.
+      response.write(stubData.slice(0, 4), () => response.end(stubData.slice(4)));
+      return true;
+    },
+  });
+  for (const [name, before] of [
+    ['old', 'data'],
+    ['new', undefined],
+  ] as const) {
+    const [file, link] = [join(directory, name), join(directory, `link-${name}`)];
+    if (before !== undefined) await writeFile(file, before);
+    await symlink(file, link);
+    await assert.rejects(images.downloadToFile(imageId, link), ImageCorrupted);
+    assert.ok(!existsSync(file), name);
+    assert.equal(await readlink(link), file);
+  }
+});
 
 test('the second reader of a download gets an error, also while the first one reads', async (t) => {
   const { images } = await opened(t);
