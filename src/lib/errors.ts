@@ -55,12 +55,21 @@ export function responseFieldsOf(failure: unknown): ResponseFields {
 export function describe(error: unknown): string {
   if (error instanceof AggregateError && error.message === '' && error.errors.length > 0)
     return describe(error.errors[0]);
-  if (!(error instanceof Error)) return String(error);
+  if (!(error instanceof Error)) return textOf(error);
   if (error instanceof z.ZodError) return describeIssues(error);
   if (error.message === '' || error.message === 'fetch failed' || error.message === 'terminated') {
     return error.cause === undefined ? error.name : describe(error.cause);
   }
   return tlsReason(error) ?? error.message;
+}
+
+/** Not every value has a text: an object without a prototype has none. */
+function textOf(thrown: unknown): string {
+  try {
+    return String(thrown);
+  } catch {
+    return `a value of the type ${typeof thrown}`;
+  }
 }
 
 /** Of a value that a schema rejects: the first field with a problem, and the number of the others. */

@@ -66,14 +66,20 @@ function isAsyncIterable(data: unknown): data is AsyncIterable<unknown> {
   );
 }
 
-/** Why a stream of Node or of the web cannot be read; undefined for all others, and for other iterables. */
+/** The data that is being read. A second reader would get a part of a stream, and the first one only the rest. */
+const inUse = new WeakSet<object>();
+const sharedProblem = 'another call is reading the stream';
+
+/** Why data cannot be read. Of a stream of Node or of the web also why it never can. */
 function readingObstacle(data: AsyncIterable<unknown>): string | undefined {
+  if (inUse.has(data)) return sharedProblem;
   if (data instanceof ReadableStream) return data.locked ? 'the stream is locked by another reader' : undefined;
   return 'readable' in data && data.readable === false ? 'the stream has ended or was destroyed' : undefined;
 }
 
 /** The chunks of the data. Each failure is an InvalidRequest, unless the data itself threw an error of the library. */
 async function* onlyBytes(data: AsyncIterable<unknown>): AsyncGenerator<Uint8Array> {
+  using _ = reading(data);
   try {
     for await (const chunk of data) {
       if (isUint8Array(chunk)) yield chunk;
@@ -83,4 +89,12 @@ async function* onlyBytes(data: AsyncIterable<unknown>): AsyncGenerator<Uint8Arr
     if (error instanceof OperatorError) throw error;
     throw new InvalidRequest(`data: it cannot be read: ${describe(error)}`, { cause: error });
   }
+}
+
+/** Until it is disposed of, nobody else can read the data. That holds for streams and generators, which are read once. */
+function reading(data: AsyncIterable<unknown>): Disposable {
+  if (inUse.has(data)) throw new InvalidRequest(`data: ${sharedProblem}`);
+  const isOnce = data instanceof Readable || ('next' in data && 'return' in data);
+  if (isOnce) inUse.add(data);
+  return { [Symbol.dispose]: () => void inUse.delete(data) };
 }

@@ -76,6 +76,7 @@ const seenWhileRead: [name: string, data: () => unknown, message: RegExp][] = [
     /^data: it cannot be read: mine$/,
   ],
   ['that fails', () => failing(new RangeError('mine')), /^data: it cannot be read: mine$/],
+  ['that fails with what has no text', () => failing(Object.create(null)), /^data: it cannot be read: a value/],
   ['that fails without an error', () => failing(undefined), /^data: it cannot be read: undefined$/],
   ['of a file that does not exist', () => createReadStream('/nonexistent'), /^data: it cannot be read: ENOENT/],
   ['of text', () => Readable.from(['text']), /^data: expected a stream of Uint8Arrays, received one of string values$/],
@@ -98,6 +99,52 @@ for (const [name, data, message] of seenWhileRead) {
     assert.deepEqual([first, others.at(-1)], ['POST /images', `DELETE /images/${imageId}`]);
   });
 }
+
+async function* letters() {
+  for (const letter of 'abcdef') yield Buffer.from(letter);
+}
+
+for (const [name, make] of [
+  ['a stream', () => Readable.from(letters())],
+  ['a generator', letters],
+] as const) {
+  test(`two calls at once with ${name} as their data do not share it: one gets all, and the other an InvalidRequest`, async (t) => {
+    const { images, requests, bodies } = await openStub(t, {
+      image,
+      answer({ url }, response) {
+        if (url?.endsWith('/stage')) response.writeHead(204).end();
+        return url?.endsWith('/stage') === true;
+      },
+    });
+    const data = make();
+    const results = await Promise.allSettled([images.stage(imageId, data), images.stage(imageId, data)]);
+    const errors = results.flatMap((result) => (result.status === 'rejected' ? [result.reason] : []));
+    assert.equal(errors.length, 1);
+    assert.ok(errors[0] instanceof InvalidRequest, `${errors[0]}`);
+    assert.match(errors[0].message, /^data: another call is reading the stream$/);
+    const staged = bodies.filter((_, at) => requests[at]?.startsWith('PUT '));
+    assert.deepEqual(
+      staged.filter((body) => body !== '(incomplete)'),
+      ['abcdef'],
+    );
+  });
+}
+
+test('data that makes a new iterator for each reader is sent by two calls at once', async (t) => {
+  const { images, requests, bodies } = await openStub(t, {
+    image,
+    answer({ url }, response) {
+      if (url?.endsWith('/stage')) response.writeHead(204).end();
+      return url?.endsWith('/stage') === true;
+    },
+  });
+  const data = { [Symbol.asyncIterator]: letters };
+  await Promise.all([images.stage(imageId, data), images.stage(imageId, data)]);
+  assert.deepEqual(
+    bodies.filter((_, at) => requests[at]?.startsWith('PUT ')),
+    ['abcdef', 'abcdef'],
+  );
+});
 
 test('an error of the library that data throws is thrown unchanged, and any other is the cause of the one that is', async (t) => {
   const { images } = await openStub(t, { image });
