@@ -1,16 +1,22 @@
 /**
  * Checks what a caller gives, because callers may be in JavaScript.
  *
- * Invariant: a value of a wrong type is an InvalidRequest that names it, before any call.
+ * Invariant: a value of a wrong type is an InvalidRequest that names it, before any call. Calls use a copy of
+ * the arguments, which the caller cannot change.
  */
 import { isAbsolute } from 'node:path';
 import type { Writable } from 'node:stream';
+import { isDate } from 'node:util/types';
 import * as z from 'zod';
+import type { LocationDigest, MemberStatus } from '../glance/client/index.ts';
 import { InvalidRequest } from '../glance/errors.ts';
+import type { ImageSort, ListFilters } from '../glance/list.ts';
 import { deepest } from '../http/json-bounds.ts';
 import { compact } from '../lib/compact.ts';
+import { describe } from '../lib/errors.ts';
+import { mapOf } from '../lib/map-of.ts';
 import { serviceRoot } from '../openstack/catalog.ts';
-import { isJson, isPlainObject } from '../openstack/json.ts';
+import { isPlainObject, jsonObjectCopy } from '../openstack/json.ts';
 import { contentProblem, type ImageContent, isContent } from './content.ts';
 
 const text = z.string();
@@ -18,39 +24,50 @@ const texts = z.array(text);
 const flag = z.boolean();
 const count = z.number().int().min(0);
 
-/** Values that only Glance can check, such as the key of a sort, are left to it. */
-const query = z.strictObject({
-  filters: z
-    .strictObject({
-      ids: texts.optional(),
-      name: text.optional(),
-      names: texts.optional(),
-      statuses: texts.optional(),
-      owner: text.optional(),
-      visibility: text.optional(),
-      memberStatus: text.optional(),
-      hidden: flag.optional(),
-      protected: flag.optional(),
-      diskFormats: texts.optional(),
-      containerFormats: texts.optional(),
-      minDiskGiB: count.optional(),
-      minRAMMiB: count.optional(),
-      minSize: count.optional(),
-      maxSize: count.optional(),
-      checksum: text.optional(),
-      hash: text.optional(),
-      tags: texts.optional(),
-      properties: z.record(text, text).optional(),
-      createdSince: z.date().optional(),
-      createdBefore: z.date().optional(),
-      updatedSince: z.date().optional(),
-      updatedBefore: z.date().optional(),
-    })
-    .optional(),
-  marker: text.optional(),
-  limit: count.optional(),
-  sort: z.array(z.strictObject({ key: text, direction: text })).optional(),
-});
+/** A text that only Glance can check. */
+const textOf = <T extends string>() => z.custom<T>((given) => typeof given === 'string', 'expected a text');
+const time = z.custom<Date>((given) => isDate(given) && !Number.isNaN(given.getTime()), 'expected a valid Date');
+/** An object with keys that have a meaning, unlike those of a Map or of an instance of another class. */
+const plain = <T extends z.ZodType<unknown, object>>(schema: T, problem = 'expected a plain object') =>
+  z.custom<object>(isPlainObject, problem).transform(compact).pipe(schema);
+
+const query = plain(
+  z.strictObject({
+    filters: plain(
+      z.strictObject({
+        ids: texts.exactOptional(),
+        name: text.exactOptional(),
+        names: texts.exactOptional(),
+        statuses: texts.exactOptional(),
+        owner: text.exactOptional(),
+        visibility: textOf<NonNullable<ListFilters['visibility']>>().exactOptional(),
+        memberStatus: textOf<MemberStatus | 'all'>().exactOptional(),
+        hidden: flag.exactOptional(),
+        protected: flag.exactOptional(),
+        diskFormats: texts.exactOptional(),
+        containerFormats: texts.exactOptional(),
+        minDiskGiB: count.exactOptional(),
+        minRAMMiB: count.exactOptional(),
+        minSize: count.exactOptional(),
+        maxSize: count.exactOptional(),
+        checksum: text.exactOptional(),
+        hash: text.exactOptional(),
+        tags: texts.exactOptional(),
+        properties: plain(mapOf(text).transform((properties) => Object.fromEntries(properties))).exactOptional(),
+        createdSince: time.exactOptional(),
+        createdBefore: time.exactOptional(),
+        updatedSince: time.exactOptional(),
+        updatedBefore: time.exactOptional(),
+      }),
+    ).exactOptional(),
+    marker: text.exactOptional(),
+    limit: count.exactOptional(),
+    sort: z
+      .array(z.strictObject({ key: textOf<ImageSort['key']>(), direction: textOf<ImageSort['direction']>() }))
+      .exactOptional(),
+  }),
+  'query: expected a plain object',
+);
 
 const importRequest = z.strictObject({
   method: z.discriminatedUnion('name', [
@@ -126,11 +143,12 @@ const remoteOptions = z.strictObject({
 });
 
 const callOptions = z.strictObject({
-  signal: z.instanceof(AbortSignal, { error: 'expected an AbortSignal' }).exactOptional(),
+  signal: z.custom<AbortSignal>(isSignal, 'expected an AbortSignal').exactOptional(),
 });
 const stageOptions = callOptions.extend({ size: count.exactOptional() });
+const content = z.custom<ImageContent>(isContent, contentProblem);
 const createOptions = stageOptions.extend({
-  data: z.custom<ImageContent>(isContent, contentProblem).exactOptional(),
+  data: content.exactOptional(),
   store: text.exactOptional(),
   baseImageRef: text.exactOptional(),
 });
@@ -140,39 +158,39 @@ const updateOptions = createOptions.extend({ purge: flag.exactOptional() });
 const levelsAround = 5;
 const metadataLevels = deepest - levelsAround;
 
-const digestBy = (algorithm: string, digits: number) =>
+const digestBy = <T extends LocationDigest['algorithm']>(algorithm: T, digits: number) =>
   z.strictObject({
     algorithm: z.literal(algorithm),
     value: text.regex(new RegExp(`^[0-9a-f]{${digits}}$`, 'i'), `expected ${digits} hex digits`),
   });
 
-const location = z.strictObject({
-  url: text,
-  metadata: z
-    .custom<object>(
-      (given) => isPlainObject(given) && isJson(given, metadataLevels),
-      `expected an object of JSON values with at most ${metadataLevels} levels`,
-    )
-    .optional(),
-  digest: z
-    .discriminatedUnion(
-      'algorithm',
-      [digestBy('md5', 32), digestBy('sha1', 40), digestBy('sha256', 64), digestBy('sha512', 128)],
-      'expected md5, sha1, sha256 or sha512',
-    )
-    .optional(),
+const metadata = z.unknown().transform((given, context) => {
+  const copy = jsonObjectCopy(given, metadataLevels);
+  if (copy !== undefined) return copy;
+  context.addIssue(`expected an object of JSON values with at most ${metadataLevels} levels`);
+  return z.NEVER;
 });
 
-export function checkQuery(given: unknown): void {
-  check('', query, given);
-}
+const location = plain(
+  z.strictObject({
+    url: text,
+    metadata: metadata.exactOptional(),
+    digest: z
+      .discriminatedUnion(
+        'algorithm',
+        [digestBy('md5', 32), digestBy('sha1', 40), digestBy('sha256', 64), digestBy('sha512', 128)],
+        'expected md5, sha1, sha256 or sha512',
+      )
+      .exactOptional(),
+  }),
+);
+
+export const queryIn = (given: unknown) => check('', query, given, 'query');
+export const dataIn = (given: unknown) => check('data', content, given);
+export const locationIn = (given: unknown) => check('location', location, given);
 
 export function checkImport(given: unknown): void {
   check('request', importRequest, given);
-}
-
-export function checkLocation(given: unknown): void {
-  check('location', location, given);
 }
 
 export function checkServiceOptions(given: unknown): void {
@@ -194,12 +212,15 @@ export const updateOptionsIn = (given: unknown) => callOptionsIn(updateOptions, 
 
 /** The options of a call, without those that are undefined. */
 function callOptionsIn<T>(schema: z.ZodType<T>, given: unknown): T {
-  return check('', schema, compact(objectOf(given === undefined ? {} : given)));
+  return check('', schema, objectOf(given === undefined ? {} : given));
 }
 
+/** Without the keys that are undefined. */
 function objectOf(given: unknown): object {
-  if (isPlainObject(given)) return given;
-  throw new InvalidRequest('options: expected an object');
+  return whenReadable('options', () => {
+    if (isPlainObject(given)) return compact(given);
+    throw new InvalidRequest('options: expected a plain object');
+  });
 }
 
 /** An image as it was shown, or those of its fields that decide. */
@@ -252,14 +273,32 @@ function isWritable(given: unknown): boolean {
   return ['write', 'end', 'destroy', 'on'].every((name) => hasMethod(given, name));
 }
 
+/** Throws for what only inherits from AbortSignal. */
+function isSignal(given: unknown): boolean {
+  return given instanceof AbortSignal && typeof given.aborted === 'boolean';
+}
+
 function hasMethod(given: unknown, name: string): boolean {
   return typeof given === 'object' && given !== null && typeof Reflect.get(given, name) === 'function';
 }
 
-function check<T>(name: string, schema: z.ZodType<T>, given: unknown): T {
-  const parsed = schema.safeParse(given);
-  if (parsed.success) return parsed.data;
-  throw new InvalidRequest(parsed.error.issues.map((issue) => issueSentence(issue, name)).join('; '));
+/** `name` begins the place of a problem; `what` is all that was given. */
+function check<T>(name: string, schema: z.ZodType<T>, given: unknown, what = name || 'options'): T {
+  return whenReadable(what, () => {
+    const parsed = schema.safeParse(given);
+    if (parsed.success) return parsed.data;
+    throw new InvalidRequest(parsed.error.issues.map((issue) => issueSentence(issue, name)).join('; '));
+  });
+}
+
+/** The result of reading what a caller gave: a getter, or a proxy, can throw anything. */
+export function whenReadable<T>(name: string, read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof InvalidRequest) throw error;
+    throw new InvalidRequest(`${name}: it cannot be read: ${describe(error)}`, { cause: error });
+  }
 }
 
 /** For example `minDiskGiB: expected number, received string`. */

@@ -14,8 +14,8 @@ import { isServerKey, reservedPropertyReason } from '../glance/property-names.ts
 import type { WantedImage } from '../glance/translation.ts';
 import { deepest } from '../http/json-bounds.ts';
 import { compact } from '../lib/compact.ts';
-import { isJson, isPlainObject, type JsonValue } from '../openstack/json.ts';
-import { issueSentence } from './check.ts';
+import { isPlainObject, type JsonValue, jsonCopy } from '../openstack/json.ts';
+import { issueSentence, whenReadable } from './check.ts';
 import { encryptionKeyProperty, type ServiceImage } from './service-image.ts';
 
 /** The wanted state of an image. A field that is absent or undefined is left as it is. */
@@ -58,13 +58,22 @@ const leftOut = ['status', 'createdAt', 'updatedAt', 'deletedAt', 'created_at', 
 /** By the names that the service shows; Glance's own names are rejected like names of properties. */
 const readOnly = ['size', 'virtualSize', 'checksum', 'hash', 'directUrl', 'locations', 'stores', 'otherAttributes'];
 
-/** The same fields. Throws InvalidRequest for a value that has keys of another meaning, such as a list or a text. */
-export function fieldsIn(given: ImageFields): ImageFields {
-  if (!isPlainObject(given)) throw new InvalidRequest('the fields of an image: expected an object');
-  const { properties } = given;
-  if (properties === undefined || properties === null || isPlainObject(properties)) return given;
-  throw new InvalidRequest('properties: expected an object or null');
+/**
+ * A copy of the fields, which the caller cannot change. Throws InvalidRequest for a value that has keys of another meaning, such as
+ * a list or a text.
+ */
+export function fieldsIn(given: unknown): ImageFields {
+  return whenReadable(whatFields, () => {
+    if (!isPlainObject(given)) throw new InvalidRequest(`${whatFields}: expected a plain object`);
+    const fields: ImageFields = { ...given };
+    const { properties } = fields;
+    if (properties === undefined || properties === null) return fields;
+    if (isPlainObject(properties)) return { ...fields, properties: { ...properties } };
+    throw new InvalidRequest('properties: expected a plain object or null');
+  });
 }
+
+const whatFields = 'the fields of an image';
 
 /** Whether a given value is one that only Glance sets. */
 export function givesReadOnly(given: ImageFields): boolean {
@@ -73,6 +82,10 @@ export function givesReadOnly(given: ImageFields): boolean {
 
 /** The given fields, without the read-only ones that equal those of the image. */
 export function withoutUnchanged(given: ImageFields, image: ServiceImage): ImageFields {
+  return whenReadable(whatFields, () => changedIn(given, image));
+}
+
+function changedIn(given: ImageFields, image: ServiceImage): ImageFields {
   const has = new Map<string, unknown>(Object.entries(image));
   const properties = new Map(Object.entries(image.properties));
   const fields: ImageFields = Object.fromEntries(
@@ -91,6 +104,10 @@ function isReadOnly(key: string): boolean {
 
 /** Throws InvalidRequest, which names every rejected field. */
 export function checkFields(given: ImageFields): CheckedFields {
+  return whenReadable(whatFields, () => checked(given));
+}
+
+function checked(given: ImageFields): CheckedFields {
   const { id, properties, cinderEncryptionKeyId, ...rest } = compact(given);
   const parsed = attributes.safeParse(rest);
   const problems = parsed.success ? [] : parsed.error.issues.map((issue) => issueSentence(issue));
@@ -98,8 +115,9 @@ export function checkFields(given: ImageFields): CheckedFields {
   const custom = new Map<string, JsonValue>();
   const take = (key: string, value: unknown) => {
     const reason = reservedPropertyReason(key);
+    const copy = reason === undefined ? jsonCopy(value) : undefined;
     if (reason !== undefined) problems.push(reason);
-    else if (isJson(value)) custom.set(key, value);
+    else if (copy !== undefined) custom.set(key, copy);
     else problems.push(`property ${key}: it is not a JSON value of at most ${deepest} levels`);
   };
   for (const [key, value] of Object.entries(rest)) {

@@ -9,7 +9,7 @@ import { ImageNotFound, NotAuthorized, NotFound } from '../glance/errors.ts';
 import type { Image } from '../glance/image.ts';
 import type { ImageSort, ListFilters } from '../glance/list.ts';
 import { isImageAvailable, type Requester } from './availability.ts';
-import { checkQuery } from './check.ts';
+import { queryIn } from './check.ts';
 
 export interface ImageQuery {
   filters?: ListFilters;
@@ -22,7 +22,7 @@ export interface ImageQuery {
 }
 
 export interface Reads {
-  detail(query: ImageQuery, signal: AbortSignal): AsyncGenerator<Image>;
+  detail(query: unknown, signal: AbortSignal): AsyncGenerator<Image>;
   /** Throws ImageNotFound if it is not available. */
   find(id: string, signal: AbortSignal): Promise<Image>;
   /** Like `find`, without a call if it cannot fail. */
@@ -62,8 +62,7 @@ export function createReads(client: ImageClient, requester: Requester): Reads {
 
   return {
     async *detail(query, signal) {
-      checkQuery(query);
-      const { filters = {}, marker, limit, sort = newestFirst } = query;
+      const { filters = {}, marker, limit, sort = newestFirst } = queryIn(query);
       const walk = {
         sort,
         ...(marker === undefined ? {} : { marker }),

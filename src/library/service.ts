@@ -25,12 +25,13 @@ import type { Requester } from './availability.ts';
 import { barbicanCertificates, type CertificateStore, cachedCertificates } from './certificates.ts';
 import {
   checkImport,
-  checkLocation,
   checkServiceOptions,
   checkSink,
   checkText,
   checkTexts,
   createOptionsIn,
+  dataIn,
+  locationIn,
   signalIn,
   stageOptionsIn,
   updateOptionsIn,
@@ -215,7 +216,7 @@ export function createImageService(
 
     async stage(id, data, options) {
       const { signal, ...announced } = stageOptionsIn(options);
-      const { body, size } = uploadDataOf(data, announced);
+      const { body, size } = uploadDataOf(dataIn(data), announced);
       await client.stage(id, body, { ...(size === undefined ? {} : { size }), signal: following(signal) });
     },
     async importImage(id, request, options) {
@@ -236,8 +237,7 @@ export function createImageService(
     getLocation: async (id, options) => locations.getLocation(id, signalOf(options)),
     async addLocation(id, location, options) {
       const signal = signalOf(options);
-      checkLocation(location);
-      return locations.addLocation(id, location, signal);
+      return locations.addLocation(id, locationIn(location), signal);
     },
 
     listMembers: async (id, options) => client.members.list(id, signalOf(options)),

@@ -7,12 +7,14 @@
  *     for await (const chunk of check.through(body)) …                                       // throws instead of the last chunk
  */
 
+import { X509Certificate } from 'node:crypto';
 import type { Image } from '../glance/image.ts';
 import { holdBack } from '../http/body.ts';
+import { abortable } from '../lib/abort.ts';
 import { unreachable } from '../lib/errors.ts';
 import type { CertificateStore } from './certificates.ts';
 import { type ImageSignature, signatureOf, signatureProperties } from './signature.ts';
-import { ImageSignatureVerificationFailed, InvalidImageSignature } from './signature-errors.ts';
+import { CertificateUnavailable, ImageSignatureVerificationFailed, InvalidImageSignature } from './signature-errors.ts';
 import { createSignatureVerifier } from './signature-verifier.ts';
 
 export interface SignatureCheckOptions {
@@ -43,7 +45,10 @@ export async function signatureCheck(
 ): Promise<SignatureCheck> {
   const signed = mode === 'disabled' ? undefined : usableSignature(image);
   if (signed === undefined) return { verifies: false, through: (body) => body };
-  const certificate = await certificates.get(signed.certificateId, signal);
+  // A program can have a source of its own, which may not end with the signal.
+  const certificate = await abortable(certificates.get(signed.certificateId, signal), signal);
+  if (!(certificate instanceof X509Certificate))
+    throw new CertificateUnavailable(`the source of certificates has no X509Certificate for ${signed.certificateId}`);
   const verifier = createSignatureVerifier(signed, certificate, `image ${image.id}`);
   return { verifies: true, through: (body) => holdBack(body, verifier) };
 }

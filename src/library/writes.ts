@@ -9,7 +9,16 @@ import { expectQueued } from '../glance/client/data.ts';
 import type { ImageClient } from '../glance/client/index.ts';
 import { storeProblem } from '../glance/client/stores.ts';
 import { fitsInPath } from '../glance/client/tags.ts';
-import { Conflict, GlanceConnectionFailed, GlanceUnavailable, ImageCorrupted, ImageNotFound, InvalidRequest, NotAuthorized, NotFound } from '../glance/errors.ts';
+import {
+  Conflict,
+  GlanceConnectionFailed,
+  GlanceUnavailable,
+  ImageCorrupted,
+  ImageNotFound,
+  InvalidRequest,
+  NotAuthorized,
+  NotFound,
+} from '../glance/errors.ts';
 import type { Image } from '../glance/image.ts';
 import { diffImage } from '../glance/patch.ts';
 import { imagePath } from '../glance/ref.ts';
@@ -164,9 +173,9 @@ export function createWrites({ client, find, newId, lifetime }: WriteOptions): W
 
     async update(id, given, { data, purge = true, ...options }, signal) {
       const content = data === undefined ? undefined : uploadDataOf(data, options);
-      fieldsIn(given);
+      const own = fieldsIn(given);
       const fields = checkFields(
-        givesReadOnly(given) ? withoutUnchanged(given, serviceImageOf(await find(id, signal))) : given,
+        givesReadOnly(own) ? withoutUnchanged(own, serviceImageOf(await find(id, signal))) : own,
       );
       const isChange = Object.keys(fields.wanted).length > 0;
       if (content === undefined) return isChange ? change(id, fields, { purge, signal }) : find(id, signal);

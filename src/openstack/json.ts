@@ -71,19 +71,49 @@ export function isJsonObject(value: JsonValue | undefined): value is JsonObject 
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/**
- * Whether a value from outside can be written as JSON of at most `levels` levels, so that it can be read back. One that contains
- * itself cannot. Unlike `z.json()` it copies nothing.
- */
+/** Whether a value from outside can be written as JSON of at most `levels` levels, so that it can be read back. */
 export function isJson(value: unknown, levels = deepest): value is JsonValue {
-  if (value === null || typeof value === 'string' || typeof value === 'boolean') return true;
-  if (typeof value === 'number') return Number.isFinite(value);
-  if (levels === 0) return false;
-  if (Array.isArray(value)) return value.every((part: unknown) => isJson(part, levels - 1));
-  return isPlainObject(value) && Object.values(value).every((part: unknown) => isJson(part, levels - 1));
+  return jsonCopy(value, levels) !== undefined;
 }
 
-/** Whether it is an object with keys of its own: no list, no date, no instance of another class. */
+/**
+ * A copy of a value from outside, which may change later; undefined if it cannot be written as JSON of at most `levels`
+ * levels, as one that contains itself. Unlike `z.json()` it keeps each key.
+ */
+export function jsonCopy(value: unknown, levels = deepest): JsonValue | undefined {
+  if (value === null || typeof value === 'string' || typeof value === 'boolean') return value;
+  if (typeof value === 'number') return Number.isFinite(value) ? value : undefined;
+  if (levels === 0) return undefined;
+  if (!Array.isArray(value)) return jsonObjectCopy(value, levels);
+  const copy: JsonValue[] = [];
+  // Unlike other ways to go through a list, this one does not skip elements that it lacks.
+  for (const part of value) {
+    const copied = jsonCopy(part, levels - 1);
+    if (copied === undefined) return undefined;
+    copy.push(copied);
+  }
+  return copy;
+}
+
+/** The same for an object. */
+export function jsonObjectCopy(value: unknown, levels = deepest): JsonObject | undefined {
+  if (levels === 0 || !isPlainObject(value)) return undefined;
+  const entries: [string, JsonValue][] = [];
+  for (const [key, part] of Object.entries(value)) {
+    const copied = jsonCopy(part, levels - 1);
+    if (copied === undefined) return undefined;
+    entries.push([key, copied]);
+  }
+  return Object.fromEntries(entries);
+}
+
+/**
+ * Whether it is an object with keys of its own: no list, no date, no instance of another class. Each context of `node:vm` has an
+ * `Object.prototype` of its own.
+ */
 export function isPlainObject(value: unknown): value is object {
-  return typeof value === 'object' && value !== null && [Object.prototype, null].includes(Object.getPrototypeOf(value));
+  if (typeof value !== 'object' || value === null) return false;
+  const prototype: unknown = Object.getPrototypeOf(value);
+  if (typeof prototype !== 'object' || prototype === null) return true;
+  return Object.getPrototypeOf(prototype) === null && Object.hasOwn(prototype, 'isPrototypeOf');
 }

@@ -52,6 +52,11 @@ const rejections: Rejection[] = [
   { name: 'an id that is null', act: (images) => images.create({ id: untyped(null) }), message: /^id: / },
   { name: 'an id that is a number', act: (images) => images.show(untyped(7)), message: /not the id of an image/ },
   { name: 'an id that is absent', act: (images) => images.show(untyped(null)), message: /not the id of an image/ },
+  ...[undefined, null, 7, 5n, {}, ['p'], '', '..', '\ud800'].map((project) => ({
+    name: `a project that is ${typeof project === 'bigint' ? '5n' : JSON.stringify(project)}, as a member`,
+    act: (images: ConnectedImageService) => images.addMember(imageId, untyped(project)),
+    message: /^not the name of a member: /,
+  })),
   {
     name: 'a time that is none',
     act: (images) => drain(images.detail({ filters: { createdSince: new Date('junk') } })),

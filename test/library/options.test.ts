@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { PassThrough } from 'node:stream';
 import { test } from 'node:test';
+import { runInNewContext } from 'node:vm';
 import { InvalidRequest } from '../../src/glance/errors.ts';
 import { type ConnectedImageService, connectImageService } from '../../src/library/connect.ts';
 import { imageId } from '../glance/model.ts';
@@ -66,15 +67,51 @@ async function rejected(act: () => unknown, message: RegExp): Promise<void> {
   });
 }
 
+class Unreadable {
+  get own(): never {
+    throw new RangeError('mine');
+  }
+}
+/** Objects of which each reading throws. */
+const unreadable: [name: string, make: () => object][] = [
+  [
+    'a getter that throws',
+    () => Object.defineProperty({}, 'name', { enumerable: true, get: () => new Unreadable().own }),
+  ],
+  [
+    'a proxy that throws',
+    () =>
+      new Proxy(
+        {},
+        {
+          get: () => new Unreadable().own,
+          has: () => new Unreadable().own,
+          ownKeys: () => new Unreadable().own,
+          getPrototypeOf: () => new Unreadable().own,
+        },
+      ),
+  ],
+  [
+    'a revoked proxy',
+    () => {
+      const { proxy, revoke } = Proxy.revocable({}, {});
+      revoke();
+      return proxy;
+    },
+  ],
+];
+
 const wrongForAll: [options: unknown, message: RegExp][] = [
   ...[null, 7, 'text', [], new Map(), new AbortController()].map((options): [unknown, RegExp] => [
     options,
-    /^options: expected an object$/,
+    /^options: expected a plain object$/,
   ]),
   ...[null, 7, {}, { aborted: false }, new AbortController()].map((signal): [unknown, RegExp] => [
     { signal },
     /^signal: expected an AbortSignal$/,
   ]),
+  // It inherits from AbortSignal, and no call can follow it.
+  [{ signal: Object.create(AbortSignal.prototype) }, /^options: it cannot be read: /],
   [{ signall: new AbortController().signal }, /"signall"/],
 ];
 
@@ -114,6 +151,74 @@ test('an option of a wrong type is named, and nothing is sent', async (t) => {
   assert.deepEqual(requests, []);
 });
 
+for (const [what, make] of unreadable) {
+  test(`an argument with ${what} is an InvalidRequest, and nothing is sent`, async (t) => {
+    const { images, requests } = await openStub(t);
+    const wrong = () => untyped<never>(make());
+    const acts = [
+      ...Object.values(calls).map((call) => () => call(images, wrong())),
+      () => images.detail(wrong()).next(),
+      () => images.detail({ filters: wrong() }).next(),
+      () => images.detail({ filters: { properties: wrong() } }).next(),
+      () => images.detail({ filters: { name: wrong() } }).next(),
+      () => images.detail({ sort: wrong() }).next(),
+      () => images.create(wrong()),
+      () => images.create({ name: wrong() }),
+      () => images.create({ properties: wrong() }),
+      () => images.create({ properties: { mappings: [wrong()] } }),
+      () => images.update(imageId, wrong()),
+      () => images.update(imageId, { properties: wrong() }),
+      () => images.update(imageId, { properties: { mappings: [wrong()] } }),
+      () => images.addLocation(imageId, wrong()),
+      () => images.addLocation(imageId, { url: 'http://example.com/x', metadata: wrong() }),
+    ];
+    for (const act of acts) await rejected(act, /: (?:it cannot be read: (?:mine|Cannot perform .*)|expected .*)$/);
+    assert.deepEqual(requests, []);
+  });
+}
+
+test('a query that is an instance of another class is an InvalidRequest, because none of its keys would be read', async (t) => {
+  const { images, requests } = await openStub(t);
+  for (const wrong of [new Map([['name', 'x']]), new Set(['x']), new Date(0), new AbortController()].map(
+    untyped<never>,
+  )) {
+    await rejected(() => images.detail(wrong).next(), /^query: expected a plain object$/);
+    await rejected(() => images.detail({ filters: wrong }).next(), /^filters: expected a plain object$/);
+    await rejected(
+      () => images.detail({ filters: { properties: wrong } }).next(),
+      /^filters\.properties: expected a plain object$/,
+    );
+  }
+  assert.deepEqual(requests, []);
+});
+
+test('objects of another context of Node are objects like any other', async (t) => {
+  const { images, bodies } = await openStub(t, { image: { disk_format: 'raw', container_format: 'bare' } });
+  const foreign = (code: string) => untyped<never>(runInNewContext(code));
+  await images.show(imageId, foreign('({})'));
+  const filters = foreign('({ createdSince: new Date(0), properties: { a: "b" }, tags: ["t"] })');
+  assert.equal((await images.detail({ filters }).next()).done, false);
+  await images.create(foreign('({ name: "x", tags: ["t"], properties: { mappings: [{ a: 1 }] } })'));
+  assert.match(bodies.join(), /"mappings":"\[\{\\"a\\":1\}\]"/);
+});
+
+test('a call is not affected by later changes of its arguments', async (t) => {
+  const { images, requests, bodies } = await openStub(t, { image: { disk_format: 'raw', container_format: 'bare' } });
+  const fields = { name: 'before', tags: ['before'], properties: { mappings: [{ a: 'before' }], b: 'before' } };
+  const created = images.create(fields);
+  fields.name = 'after';
+  fields.tags.push('after');
+  fields.properties.b = 'after';
+  for (const one of fields.properties.mappings) one.a = 'after';
+  await created;
+  const location = { url: 'http://example.com/x', metadata: { a: ['before'] } };
+  const added = images.addLocation(imageId, location);
+  location.metadata.a.push('after');
+  await added;
+  assert.ok(requests.includes('POST /images') && requests.includes(`PATCH /images/${imageId}`));
+  assert.doesNotMatch(bodies.join(), /after/);
+});
+
 test('options that are absent or undefined are no options', async (t) => {
   const { images } = await openStub(t, { image: { disk_format: 'raw', container_format: 'bare' } });
   for (const options of [undefined, {}, { signal: undefined }, Object.create(null)]) {
@@ -134,9 +239,9 @@ test('a service is connected only with options that it has', async () => {
   const cloudsYaml = '{"clouds":{"demo":{"auth_type":"none","image_endpoint_override":"http://127.0.0.1:1"}}}';
   const right = { cloudsYaml, cloud: 'demo' };
   for (const [options, message] of [
-    [undefined, /^options: expected an object$/],
-    [null, /^options: expected an object$/],
-    [[right], /^options: expected an object$/],
+    [undefined, /^options: expected a plain object$/],
+    [null, /^options: expected a plain object$/],
+    [[right], /^options: expected a plain object$/],
     [{ ...right, pagesize: 7 }, /"pagesize"/],
     [{ ...right, privileged: {} }, /"privileged"/],
     [{ ...right, requester: { token: true, projectID: 'p' } }, /^requester: .*"projectID"/],

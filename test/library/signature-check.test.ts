@@ -11,6 +11,7 @@ import {
 } from '../../src/library/signature-errors.ts';
 import type { JsonValue } from '../../src/openstack/json.ts';
 import { vectors } from './signature-vectors.ts';
+import { untyped } from './untyped.ts';
 
 /** An image that was signed with a key on SECT409K1. */
 const content = vectors.message;
@@ -25,6 +26,22 @@ const properties: Record<string, JsonValue> = {
 const image = { id: '6b1fd7a2-0000-4000-8000-000000000001', properties };
 const certificates = fixedCertificates(new Map([[certificateId, vectors.certificates['SECT409K1'] ?? '']]));
 const options: SignatureCheckOptions = { mode: 'enabled', certificates, signal: new AbortController().signal };
+
+test('a source of certificates that returns something else is a CertificateUnavailable', async () => {
+  for (const other of [undefined, null, {}, 'text']) {
+    const source = { get: async () => untyped<never>(other) };
+    await assert.rejects(signatureCheck(image, { ...options, certificates: source }), CertificateUnavailable);
+  }
+});
+
+test('an abort ends the wait for a certificate, also where its source ignores the signal', async () => {
+  const abort = new AbortController();
+  const source = { get: () => new Promise<never>(() => {}) };
+  const waiting = signatureCheck(image, { ...options, certificates: source, signal: abort.signal });
+  const reason = new Error('enough');
+  abort.abort(reason);
+  await assert.rejects(waiting, reason);
+});
 
 /** A body that knows whether it was let go. */
 function bodyOf(chunks: readonly Uint8Array[], failure?: Error) {

@@ -38,6 +38,7 @@ const noJson: [name: string, value: () => unknown][] = [
   ['has a Date', () => [new Date(0)]],
   ['has a symbol', () => [Symbol('a')]],
   ['has no value', () => [undefined]],
+  ['lacks an element', () => new Array(1)],
   ['has no number', () => [Number.NaN]],
 ];
 

@@ -56,6 +56,8 @@ export function imageMembers({ call, send }: Calls): ImageMembers {
       return call(request, signal, (response) => listIn(response, 'members', readMember));
     },
     async add(id, member, signal) {
+      // One that has no path could not be removed again.
+      one(id, member);
       const request = { operation: 'addMember', imageId: id, method: 'POST', path: all(id), body: { member } } as const;
       return call(request, signal, memberIn);
     },
