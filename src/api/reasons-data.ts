@@ -147,11 +147,11 @@ export const dataReasons = {
   },
   CompressionBomb: {
     meaning:
-      'The decompressed data of the source, or the disk of a converted image, would exceed the limit, or decompressing it needs too much memory.',
+      'The decompressed data of the source, or the disk of a converted image, would exceed the limit, or decompressing it needs too much memory, or the file consists of very many parts with next to no data.',
     shownBy: ['Ready'],
     actor: 'user',
     remedy:
-      'Do not use the file, unless its size is intended: then have --max-image-size-gib raised (chart: settings.maxImageSizeGiB). If it needs too much memory, have it compressed with a smaller window.',
+      'Do not use the file, unless its size is intended: then have --max-image-size-gib raised (chart: settings.maxImageSizeGiB). If it needs too much memory, have it compressed with a smaller window; if it has too many parts, as one stream.',
     command: showResource,
   },
   ArchiveInvalid: {

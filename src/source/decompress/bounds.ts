@@ -77,5 +77,5 @@ const deliveredPerPart = 4096;
 /** Throws CompressionBomb if `parts` parts are too many for `taken` compressed bytes that become `given` bytes. */
 export function checkParts(job: Job, parts: number, taken: number, given: number): void {
   if (parts <= freeParts + taken / servedPerPart + given / deliveredPerPart) return;
-  throw bomb(job, `consists of ${parts} parts with next to no data`);
+  throw bomb(job, `consists of ${parts} parts with next to no data: have it compressed as one stream`);
 }
