@@ -60,12 +60,15 @@ function isPropertyType(type: string | undefined): type is PropertyType {
 
 /** `text` as a value of the type; undefined if it is none. */
 export function typedValue(type: PropertyType, text: string): number | boolean | undefined {
+  // Adding 0 makes 0 of -0, which is written as 0.
   switch (type) {
     case 'boolean':
       return /^true$/i.test(text) ? true : /^false$/i.test(text) ? false : undefined;
     case 'integer':
-      return /^-?\d{1,15}$/.test(text) ? Number(text) : undefined;
+      return /^-?\d{1,15}$/.test(text) ? Number(text) + 0 : undefined;
     case 'number':
-      return /^-?\d{1,15}(?:\.\d{1,15})?$/.test(text) && isExactNumber(text, Number(text)) ? Number(text) : undefined;
+      return /^-?\d{1,15}(?:\.\d{1,15})?$/.test(text) && isExactNumber(text, Number(text))
+        ? Number(text) + 0
+        : undefined;
   }
 }

@@ -27,7 +27,8 @@ export function parseExactJson(text: string): JsonValue | undefined {
   try {
     const value: JsonValue = JSON.parse(text, (_key, part: JsonValue, ...[context]: { source?: string }[]) => {
       if (typeof part === 'number' && !isExactNumber(context?.source ?? '', part)) isExact = false;
-      return part;
+      // JSON is written without -0, so that it would differ from what is read again.
+      return part === 0 ? 0 : part;
     });
     return isExact ? value : undefined;
   } catch {
