@@ -70,7 +70,7 @@ export interface ImageService {
   create(fields: ImageFields, options?: CreateOptions & Abortable): Promise<ServiceImage>;
   /**
    * Changes the image to the given fields, by at most one PATCH of the differences, and then fills it if there is `data`. Data and
-   * changes of the formats require a queued image.
+   * changes of the formats require a queued image. An upload whose response is lost has succeeded if Glance has all of the data.
    */
   update(id: string, fields: ImageFields, options?: UpdateOptions & Abortable): Promise<ServiceImage>;
   /** ImageNotAuthorized: it is protected. Conflict: it is in use. */

@@ -23,6 +23,7 @@ import type { Image } from '../glance/image.ts';
 import { diffImage } from '../glance/patch.ts';
 import { imagePath } from '../glance/ref.ts';
 import type { WantedImage } from '../glance/translation.ts';
+import { abortable } from '../lib/abort.ts';
 import { checkText } from './check.ts';
 import { type DataOptions, type ImageContent, type UploadData, uploadDataOf } from './content.ts';
 import {
@@ -91,11 +92,30 @@ export function createWrites({ client, find, newId, lifetime }: WriteOptions): W
 
   async function change(id: string, fields: CheckedFields, { purge, check, signal }: Change): Promise<Image> {
     const purges = fields.properties === 'cleared' || (fields.properties === 'declared' && purge);
+    const wantedOf = (image: Image) => {
+      check?.(image);
+      return fields.wanted;
+    };
+    return changeTo(id, wantedOf, purges, signal);
+  }
+
+  /** All tags are sent at once. Calls at the same time must not undo each other. */
+  async function changeTags(id: string, tagsOf: (tags: readonly string[]) => readonly string[], signal: AbortSignal) {
+    imagePath(id);
+    await inTurn(id, signal, () => changeTo(id, ({ tags }) => ({ tags: tagsOf(tags) }), false, signal));
+  }
+
+  async function changeTo(
+    id: string,
+    wantedOf: (image: Image) => WantedImage,
+    purge: boolean,
+    signal: AbortSignal,
+  ): Promise<Image> {
     const schema = await client.schema(signal);
-    const differences = (image: Image) => diffImage(image, fields.wanted, { purge: purges, keep: () => false, schema });
     for (let reads = 1; ; reads++) {
       const image = await find(id, signal);
-      check?.(image);
+      const wanted = wantedOf(image);
+      const differences = (to: Image) => diffImage(to, wanted, { purge, keep: () => false, schema });
       const operations = differences(image);
       if (operations.length === 0) return image;
       try {
@@ -106,6 +126,23 @@ export function createWrites({ client, find, newId, lifetime }: WriteOptions): W
       } catch (error) {
         if (!(error instanceof Conflict) || reads === maxReads) throw error;
       }
+    }
+  }
+
+  const turns = new Map<string, Promise<unknown>>();
+
+  /** One after the other for each image. */
+  async function inTurn<T>(id: string, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+    const before = turns.get(id);
+    const { promise: over, resolve } = Promise.withResolvers<void>();
+    const turn = Promise.all([before, over]);
+    turns.set(id, turn);
+    try {
+      if (before !== undefined) await abortable(before, signal);
+      return await work();
+    } finally {
+      resolve();
+      if (turns.get(id) === turn) void turn.then(() => turns.get(id) === turn && turns.delete(id));
     }
   }
 
@@ -126,18 +163,30 @@ export function createWrites({ client, find, newId, lifetime }: WriteOptions): W
     signal: AbortSignal,
   ): Promise<Image> {
     let sent = 0;
+    let isWhole = false;
     async function* counted() {
       for await (const chunk of body) {
         sent += chunk.byteLength;
         yield chunk;
       }
+      isWhole = true;
     }
-    await client.upload(id, counted(), {
+    const options = {
       ...(size === undefined ? {} : { size }),
       ...(store === undefined ? {} : { store }),
       ...(baseImageRef === undefined ? {} : { baseImageRef }),
       signal,
-    });
+    };
+    try {
+      await client.upload(id, counted(), options);
+    } catch (error) {
+      const isLost = error instanceof GlanceConnectionFailed || error instanceof GlanceUnavailable;
+      if (!isLost || !isWhole) throw error;
+      // Only the response is lost if Glance has all of the data.
+      const image = await client.get(id, signal).catch(() => undefined);
+      if (image?.status === 'active' && image.size === sent) return image;
+      throw error;
+    }
     const image = await client.get(id, signal);
     // A policy may hide the size.
     if (image.size === sent || (image.size === null && image.status === 'active')) return image;
@@ -190,16 +239,17 @@ export function createWrites({ client, find, newId, lifetime }: WriteOptions): W
     async addTag(id, tag, signal) {
       checkText('tag', tag);
       if (fitsInPath(tag)) return client.addTag(id, tag, signal);
-      const { tags } = await find(id, signal);
-      await change(id, checkFields({ tags: [...tags, tag] }), { purge: false, signal });
+      await changeTags(id, (tags) => [...tags, tag], signal);
     },
 
     async removeTag(id, tag, signal) {
       checkText('tag', tag);
       if (fitsInPath(tag)) return client.removeTag(id, tag, signal);
-      const { tags } = await find(id, signal);
-      if (!tags.includes(tag)) throw new ImageNotFound(`image ${id} has no tag ${JSON.stringify(tag)}`, {});
-      await change(id, checkFields({ tags: tags.filter((one) => one !== tag) }), { purge: false, signal });
+      const without = (tags: readonly string[]) => {
+        if (tags.includes(tag)) return tags.filter((one) => one !== tag);
+        throw new ImageNotFound(`image ${id} has no tag ${JSON.stringify(tag)}`, {});
+      };
+      await changeTags(id, without, signal);
     },
   };
 }

@@ -1,8 +1,16 @@
 /** Responses of image services, and of what stands in front of them, that no real Glance of the tests sends. */
 import assert from 'node:assert/strict';
+import type { ServerResponse } from 'node:http';
 import { test } from 'node:test';
-import { Conflict, GlanceUnavailable, ImageNotAuthorized, NotAuthorized } from '../../src/glance/errors.ts';
+import {
+  Conflict,
+  GlanceConnectionFailed,
+  GlanceUnavailable,
+  ImageNotAuthorized,
+  NotAuthorized,
+} from '../../src/glance/errors.ts';
 import type { ConnectedImageService } from '../../src/library/connect.ts';
+import type { JsonObject, JsonValue } from '../../src/openstack/json.ts';
 import { imageId, wireImage } from '../glance/model.ts';
 import { reply } from '../openstack/stub.ts';
 import { type Answer, openStub } from './stub-glance.ts';
@@ -108,6 +116,17 @@ for (const value of [
   });
 }
 
+for (const value of ['-0', '[-0, 1]', '[{"a":-0.0}]']) {
+  test(`the mapping ${value} is shown without its sign, and giving it back changes nothing`, async (t) => {
+    const { images, writes } = await openStub(t, { image: { mappings: value } });
+    const shown = await images.show(imageId);
+    assert.deepEqual(shown.properties, { mappings: JSON.parse(value.replaceAll('-', '')) });
+    await images.update(imageId, { ...shown });
+    await images.update(imageId, { properties: { mappings: JSON.parse(value) } });
+    assert.deepEqual(writes(), []);
+  });
+}
+
 const withoutBody: [name: string, act: (images: ConnectedImageService) => Promise<unknown>][] = [
   ['delete', (images) => images.delete(imageId)],
   ['deactivate', (images) => images.deactivate(imageId)],
@@ -175,3 +194,71 @@ for (const [name, act] of withoutBody) {
     }
   });
 }
+
+/** A Glance whose response to an upload is `lost`, and that then has the image with these attributes. */
+function losing(lost: (response: ServerResponse) => void, attributes: JsonObject): Answer {
+  let isUploaded = false;
+  return ({ method, url }, response) => {
+    if (url?.endsWith('/file')) {
+      isUploaded = true;
+      lost(response);
+      return true;
+    }
+    if (!isUploaded || method !== 'GET') return false;
+    reply(response, 200, wireImage({ ...image, ...attributes }));
+    return true;
+  };
+}
+const losses: [name: string, lose: (response: ServerResponse) => void][] = [
+  ['is lost', (response) => void response.socket?.destroy()],
+  ['is that of a gateway', (response) => reply(response, 504, {})],
+  ['is a page', (response) => void response.end('<html></html>')],
+];
+
+for (const [name, lose] of losses) {
+  test(`an upload whose response ${name} has succeeded if Glance has all of the data, which is not sent again`, async (t) => {
+    const complete = { status: 'active', size: 5 };
+    for (const act of [
+      (images: ConnectedImageService) => images.create({}, { data: Buffer.from('bytes') }),
+      (images: ConnectedImageService) => images.update(imageId, {}, { data: Buffer.from('bytes') }),
+    ]) {
+      const { images, writes } = await openStub(t, { image, answer: losing(lose, complete) });
+      assert.equal((await act(images)).status, 'active');
+      assert.deepEqual(
+        writes().filter((write) => write !== 'POST /images'),
+        [`PUT /images/${imageId}/file`],
+      );
+    }
+  });
+
+  test(`an upload whose response ${name} has failed if Glance does not have all of the data`, async (t) => {
+    for (const attributes of [
+      { status: 'active', size: 4 },
+      { status: 'active', size: null },
+      { status: 'saving', size: 5 },
+      { status: 'queued', size: null },
+    ]) {
+      const { images } = await openStub(t, { image, answer: losing(lose, attributes) });
+      const kind = name === 'is lost' ? GlanceConnectionFailed : GlanceUnavailable;
+      await assert.rejects(images.update(imageId, {}, { data: Buffer.from('bytes') }), kind);
+    }
+  });
+}
+
+test('tags that are added and removed by calls at the same time are all added and removed', async (t) => {
+  let tags: JsonValue = ['old/1', 'old/2'];
+  const { images, bodies } = await openStub(t, {
+    answer({ method, url }, response) {
+      if (url !== `/v2/images/${imageId}`) return false;
+      if (method === 'PATCH') tags = JSON.parse(bodies.at(-1) ?? '')[0].value;
+      reply(response, 200, wireImage({ tags }));
+      return true;
+    },
+  });
+  const abort = new AbortController();
+  const first = images.addTag(imageId, 'ä');
+  const aborted = assert.rejects(images.addTag(imageId, 'ö', { signal: abort.signal }), { name: 'AbortError' });
+  abort.abort();
+  await Promise.all([first, aborted, images.addTag(imageId, 'ü'), images.removeTag(imageId, 'old/1')]);
+  assert.deepEqual(tags, ['old/2', 'ä', 'ü']);
+});
