@@ -48,5 +48,7 @@ export function isImageAvailable(
 }
 
 function textOf(value: Image['properties'][string] | undefined): string | undefined {
-  return value === undefined || value === null ? undefined : String(value);
+  if (value === undefined || value === null) return undefined;
+  // Not every object has a text: one can have a property that is called toString.
+  return typeof value === 'object' ? JSON.stringify(value) : String(value);
 }

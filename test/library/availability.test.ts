@@ -35,6 +35,15 @@ for (const [what, visibility, properties, requester, members, answer] of [
     undefined,
     false,
   ],
+  ['an owner that has no text is another', 'private', { owner_id: { toString: 1 } }, without, undefined, false],
+  [
+    'a property without a text does not make it public',
+    'private',
+    { is_public: { toString: 1 } },
+    without,
+    undefined,
+    false,
+  ],
   ['ids are compared as texts', 'private', { owner_id: 42 }, { token: false, projectId: '42' }, undefined, true],
 ] as const) {
   test(`availability is known: ${what}`, () => {
