@@ -85,7 +85,7 @@ export function createWrites({ client, find, newId, lifetime }: WriteOptions): W
         });
       }
       const mayExist = error instanceof GlanceConnectionFailed || error instanceof GlanceUnavailable;
-      if (mayExist) await removeUnfilled(client, id, signal).catch(() => undefined);
+      if (mayExist) await withdraw(client, id, error, signal).catch(() => undefined);
       throw error;
     }
   }
@@ -214,7 +214,7 @@ export function createWrites({ client, find, newId, lifetime }: WriteOptions): W
           return content === undefined ? created : await fill(created.id, content, options, signal);
         } catch (error) {
           // The error of the creation is thrown, not that of the clean-up.
-          await removeUnfilled(client, created.id, grace.signal).catch(() => undefined);
+          await withdraw(client, created.id, error, grace.signal).catch(() => undefined);
           throw error;
         }
       });
@@ -254,8 +254,13 @@ export function createWrites({ client, find, newId, lifetime }: WriteOptions): W
   };
 }
 
-/** An image that could not be filled is deleted. One that became active nevertheless is kept. */
-async function removeUnfilled(client: ImageClient, id: string, signal: AbortSignal): Promise<void> {
-  const { status } = await client.get(id, signal);
-  if (status === 'queued' || status === 'saving') await client.remove(id, signal);
+/**
+ * Removes an image whose creation has failed, also if it became active nevertheless: its id is often unknown to the caller. After a
+ * Conflict it may be active because another client has filled it.
+ */
+async function withdraw(client: ImageClient, id: string, failure: unknown, signal: AbortSignal): Promise<void> {
+  const image = await client.get(id, signal);
+  if (failure instanceof Conflict && image.status === 'active') return;
+  if (image.protected) await client.patch(id, [{ op: 'replace', path: '/protected', value: false }], signal);
+  await client.remove(id, signal);
 }

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import type { ServerResponse } from 'node:http';
 import { type TestContext, test } from 'node:test';
-import { GlanceConnectionFailed, GlanceUnavailable } from '../../src/glance/errors.ts';
+import { Conflict, GlanceConnectionFailed, GlanceUnavailable, ImageCorrupted } from '../../src/glance/errors.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { createLifetime } from '../../src/library/lifetime.ts';
 import { createImageService } from '../../src/library/service.ts';
@@ -125,4 +125,47 @@ test('a creation that is aborted before it is sent ends at once', async (t) => {
   await stalled;
   abort.abort(reason);
   await rejected;
+});
+
+test('a protected image whose creation fails is removed', async (t) => {
+  const { images, writes, bodies, requests } = await openStub(t, { image: { ...image, protected: true } });
+  async function* broken() {
+    yield bytes;
+    throw new Error('the disk has died');
+  }
+  await assert.rejects(images.create({ protected: true }, { data: broken() }), /the disk has died/);
+  assert.deepEqual(writes().slice(-2), [`PATCH /images/${imageId}`, `DELETE /images/${imageId}`]);
+  assert.deepEqual(JSON.parse(bodies[requests.lastIndexOf(`PATCH /images/${imageId}`)] ?? ''), [
+    { op: 'replace', path: '/protected', value: false },
+  ]);
+});
+
+for (const [name, size, kind] of [
+  ['is aborted when all of its data has been sent', 5, undefined],
+  ['has other data than was sent', 4, ImageCorrupted],
+] as const) {
+  test(`an image that ${name} is removed, although it is active`, async (t) => {
+    const abort = new AbortController();
+    const reason = new Error('enough');
+    let isFilled = false;
+    const { images, writes } = await openStub(t, {
+      image,
+      answer({ method, url }, response) {
+        if (method === 'PUT') isFilled = true;
+        if (method === 'PUT') response.writeHead(204).end();
+        else if (!isFilled || method !== 'GET' || url !== `/v2/images/${imageId}`) return false;
+        else if (kind === undefined && !abort.signal.aborted) abort.abort(reason);
+        else reply(response, 200, wireImage({ ...image, status: 'active', size }));
+        return true;
+      },
+    });
+    await assert.rejects(images.create({}, { data: bytes, signal: abort.signal }), kind ?? reason);
+    assert.deepEqual(writes().slice(1), [`PUT /images/${imageId}/file`, `DELETE /images/${imageId}`]);
+  });
+}
+
+test('an image that another client fills while it is created is kept', async (t) => {
+  const { images, writes } = await openStub(t, { image: { ...image, status: 'active', size: 7 } });
+  await assert.rejects(images.create({}, { data: bytes }), Conflict);
+  assert.deepEqual(writes(), ['POST /images']);
 });
