@@ -101,7 +101,14 @@ export function createSourceTransport(policy: EgressPolicy, tls: SourceTls = {})
     return trusted;
   };
 
-  function open(limits: { connections: number; pipelining: number }): KeptConnection & { ended(): Promise<void> } {
+  /**
+   * `isJoined`: whether bodies are read ahead. Each read then asks for more before it takes what is there, and joins both in new memory.
+   * That is of use where the pieces are small: the records of TLS, and what one of several slow connections sends.
+   */
+  function open(
+    limits: { connections: number; pipelining: number },
+    isJoined: (url: URL) => boolean,
+  ): KeptConnection & { ended(): Promise<void> } {
     /** The address of each host, as of its last connection. */
     const peers = new Map<string, string>();
     let responses = 0;
@@ -129,8 +136,8 @@ export function createSourceTransport(policy: EgressPolicy, tls: SourceTls = {})
     const dispatcher = proxy === undefined ? agent : agent.compose(proxy.forward);
     return {
       async get(url, headers, signal) {
-        // With a read-ahead, each read would ask for more before it takes what is there, and copy both into new memory.
-        const response = await request(url, { method: 'GET', headers, signal, dispatcher, highWaterMark: 0 });
+        const buffer = isJoined(url) ? {} : { highWaterMark: 0 };
+        const response = await request(url, { method: 'GET', headers, signal, dispatcher, ...buffer });
         responses++;
         response.body.on('error', () => {});
         const peer = peers.get(canonicalHost(url.hostname));
@@ -155,12 +162,15 @@ export function createSourceTransport(policy: EgressPolicy, tls: SourceTls = {})
     };
   }
 
-  const single = open({ connections: maxConnections, pipelining: pipelining.none });
+  const single = open(
+    { connections: maxConnections, pipelining: pipelining.none },
+    ({ protocol }) => protocol === 'https:',
+  );
   const kept = new Set<ReturnType<typeof open>>();
   return {
     get: single.get,
     keep(reuse) {
-      const connection = open({ connections: 1, pipelining: pipelining[reuse] });
+      const connection = open({ connections: 1, pipelining: pipelining[reuse] }, () => true);
       kept.add(connection);
       return connection;
     },
