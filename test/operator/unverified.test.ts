@@ -177,6 +177,8 @@ describe('data that was not compared with the declaration', () => {
     await world.apply('web', { image, content });
     const { status } = await world.reason('web', 'Importing');
     await world.apply('web', { image, content: http('/upload.raw', second) });
+    // Until then the data is the declared one, and may become visible.
+    await world.until('web', 'seen', (web) => web.status.observedGeneration === web.metadata.generation);
     released.resolve();
     await assertHolds('web', second, newestID({ status }));
     const changes = glance.requests.filter(
