@@ -1,8 +1,7 @@
 /**
  * The memory into which a connection without TLS receives. By default each read of a socket gets 64 KiB of its own, which the garbage
  * collector has to find again. With a reader that gives the memory back, a download needs a few buffers for any number of bytes, and
- * larger ones, for fewer reads. Connections that read a file together have one pool, because each of them reads only a
- * part of it.
+ * larger ones, for fewer reads. Connections that read a file together have one pool, because each of them reads only a part of it.
  *
  * Guarantees: memory is used again only after its reader has given back a later piece of the same connection; where no reader gives
  * anything back, connections get new memory, of the usual size.

@@ -26,8 +26,9 @@ export interface ImageDownload {
   /** Whether they are also verified by the image's signature. */
   signed: boolean;
   /**
-   * Read it once, or end it with `return`; for a second reader it throws InvalidRequest. Throws ImageDownloadFailed if the data ends early. Throws before the last bytes:
-   * ImageCorrupted if they are not the recorded ones, ImageSignatureVerificationFailed if they are not the signed ones.
+   * Read it once, or end it with `return`; for a second reader it throws InvalidRequest. Throws ImageDownloadFailed if the data ends
+   * early. Throws before the last bytes: ImageCorrupted if they are not the recorded ones, ImageSignatureVerificationFailed if they are
+   * not the signed ones.
    */
   body: AsyncIterable<Uint8Array>;
 }

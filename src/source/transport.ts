@@ -136,8 +136,8 @@ export function createSourceTransport(policy: EgressPolicy, tls: SourceTls = {})
     const dispatcher = proxy === undefined ? agent : agent.compose(proxy.forward);
     return {
       async get(url, headers, signal) {
-        const buffer = isJoined(url) ? {} : { highWaterMark: 0 };
-        const response = await request(url, { method: 'GET', headers, signal, dispatcher, ...buffer });
+        const ahead = isJoined(url) ? {} : { highWaterMark: 0 };
+        const response = await request(url, { method: 'GET', headers, signal, dispatcher, ...ahead });
         responses++;
         response.body.on('error', () => {});
         const peer = peers.get(canonicalHost(url.hostname));

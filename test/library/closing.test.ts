@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createLifetime } from '../../src/library/lifetime.ts';
+import type { ImageService } from '../../src/library/service.ts';
 import { SessionClosed } from '../../src/openstack/errors.ts';
 import { createVirtualClock } from '../clock.ts';
 import { imageId } from '../glance/model.ts';
@@ -14,15 +15,17 @@ const closed = (error: unknown) => {
   return true;
 };
 
-/** Data that has begun, and does not go on. */
-function stalled() {
+/** Creates an image whose data does not go on. Resolves when that has begun, with what shows that the call ends with its service. */
+async function creating(service: ImageService): Promise<{ rejected: Promise<void> }> {
   const { promise: begun, resolve } = Promise.withResolvers<void>();
   async function* data() {
     yield Buffer.from('bytes');
     resolve();
     await new Promise(() => {});
   }
-  return { begun, data: data() };
+  const rejected = assert.rejects(service.create({ id: imageId }, { data: data() }), closed);
+  await begun;
+  return { rejected };
 }
 
 test('a call after the end of its service is a SessionClosed that names the cloud, and sends nothing', async (t) => {
@@ -60,9 +63,7 @@ test('a call that runs when its service is closed is a SessionClosed', async (t)
 
 test('an image whose creation ends with its service is removed before the service is closed', async (t) => {
   const { images, writes } = await openStub(t, { image });
-  const { begun, data } = stalled();
-  const rejected = assert.rejects(images.create({ id: imageId }, { data }), closed);
-  await begun;
+  const { rejected } = await creating(images);
   await images.close();
   assert.equal(writes().at(-1), `DELETE /images/${imageId}`);
   await rejected;
@@ -71,9 +72,7 @@ test('an image whose creation ends with its service is removed before the servic
 test('the service of an address removes the image of its creation, and the one that it was made by stays open', async (t) => {
   const { images, writes, url } = await openStub(t, { image });
   const there = images.at(url);
-  const { begun, data } = stalled();
-  const rejected = assert.rejects(there.create({ id: imageId }, { data }), closed);
-  await begun;
+  const { rejected } = await creating(there);
   await there.close();
   assert.equal(writes().at(-1), `DELETE /images/${imageId}`);
   await rejected;
@@ -83,9 +82,7 @@ test('the service of an address removes the image of its creation, and the one t
 
 test('closing a service also ends the calls and removes the images of those for an address', async (t) => {
   const { images, writes, url } = await openStub(t, { image });
-  const { begun, data } = stalled();
-  const rejected = assert.rejects(images.at(url).create({ id: imageId }, { data }), closed);
-  await begun;
+  const { rejected } = await creating(images.at(url));
   await images.close();
   assert.equal(writes().at(-1), `DELETE /images/${imageId}`);
   await rejected;
