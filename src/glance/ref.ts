@@ -44,6 +44,11 @@ export function imagePath(id: string): string {
   return `/images/${id}`;
 }
 
+/** Glance finds an id in either case, and writes it as it was created. */
+export function isSameId(one: string, other: string): boolean {
+  return one.toLowerCase() === other.toLowerCase();
+}
+
 /** URLs have no segments of one or two dots: they lead to what is above. */
 export function isDots(segment: string): boolean {
   return segment === '.' || segment === '..';

@@ -91,10 +91,10 @@ async function* onlyBytes(data: AsyncIterable<unknown>): AsyncGenerator<Uint8Arr
   }
 }
 
-/** Until it is disposed of, no other call can read the data. That holds for streams and generators, which are read once. */
+/** Until it is disposed of, no other call can read the data. That holds for streams and iterators, which are read once. */
 function reading(data: AsyncIterable<unknown>): Disposable {
   if (inUse.has(data)) throw new InvalidRequest(`data: ${sharedProblem}`);
-  const isOnce = data instanceof Readable || ('next' in data && 'return' in data);
+  const isOnce = data instanceof Readable || 'next' in data;
   if (isOnce) inUse.add(data);
   return { [Symbol.dispose]: () => void inUse.delete(data) };
 }

@@ -64,13 +64,13 @@ export interface ImageService {
   show(id: string, options?: Abortable): Promise<ServiceImage>;
   /**
    * Creates an image under a new id, or the given one, and fills it if there is `data`; if that fails or is aborted, the image
-   * is deleted again, which an abort waits for up to ten seconds. Only an image with a given id can remain after a creation
-   * without a response. Conflict: the given id exists or existed once.
+   * is deleted again, which an abort waits for up to ten seconds. After a creation without a response an image can remain
+   * if its id was given, or if Glance makes it only later. Conflict: the given id exists or existed once.
    */
   create(fields: ImageFields, options?: CreateOptions & Abortable): Promise<ServiceImage>;
   /**
    * Changes the image to the given fields, by at most one PATCH of the differences, and then fills it if there is `data`. Data and
-   * changes of the formats require a queued image. An upload whose response is lost has succeeded if Glance has all of the data.
+   * changes of the formats require a queued image.
    */
   update(id: string, fields: ImageFields, options?: UpdateOptions & Abortable): Promise<ServiceImage>;
   /** ImageNotAuthorized: it is protected. Conflict: it is in use. */

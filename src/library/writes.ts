@@ -21,7 +21,7 @@ import {
 } from '../glance/errors.ts';
 import type { Image } from '../glance/image.ts';
 import { diffImage } from '../glance/patch.ts';
-import { imagePath } from '../glance/ref.ts';
+import { imagePath, isSameId } from '../glance/ref.ts';
 import type { WantedImage } from '../glance/translation.ts';
 import { abortable } from '../lib/abort.ts';
 import { checkText } from './check.ts';
@@ -36,6 +36,7 @@ import {
 } from './fields.ts';
 import type { Lifetime } from './lifetime.ts';
 import { serviceImageOf } from './service-image.ts';
+import { type Sending, startSending, withdraw } from './withdraw.ts';
 
 export interface CreateOptions extends DataOptions {
   data?: ImageContent;
@@ -76,7 +77,9 @@ export function createWrites({ client, find, newId, lifetime }: WriteOptions): W
   /** `isNew`: no other client knows the id. If the image exists, our own earlier attempt has created it, and its response was lost. */
   async function createRecord(id: string, isNew: boolean, wanted: WantedImage, signal: AbortSignal): Promise<Image> {
     try {
-      return await client.create(id, wanted, signal);
+      const image = await client.create(id, wanted, signal);
+      if (isSameId(image.id, id)) return image;
+      throw new GlanceUnavailable(`the response to the creation of image ${id} contains image ${image.id}`, {});
     } catch (error) {
       if (!isNew) throw error;
       if (error instanceof Conflict) {
@@ -85,7 +88,7 @@ export function createWrites({ client, find, newId, lifetime }: WriteOptions): W
         });
       }
       const mayExist = error instanceof GlanceConnectionFailed || error instanceof GlanceUnavailable;
-      if (mayExist) await withdraw(client, id, error, signal).catch(() => undefined);
+      if (mayExist) await withdraw(client, id, { failure: error, isNew }, signal).catch(() => undefined);
       throw error;
     }
   }
@@ -101,7 +104,6 @@ export function createWrites({ client, find, newId, lifetime }: WriteOptions): W
 
   /** All tags are sent at once. Calls at the same time must not undo each other. */
   async function changeTags(id: string, tagsOf: (tags: readonly string[]) => readonly string[], signal: AbortSignal) {
-    imagePath(id);
     await inTurn(id, signal, () => changeTo(id, ({ tags }) => ({ tags: tagsOf(tags) }), false, signal));
   }
 
@@ -133,16 +135,18 @@ export function createWrites({ client, find, newId, lifetime }: WriteOptions): W
 
   /** One after the other for each image. */
   async function inTurn<T>(id: string, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
-    const before = turns.get(id);
+    imagePath(id);
+    const key = id.toLowerCase();
+    const before = turns.get(key);
     const { promise: over, resolve } = Promise.withResolvers<void>();
     const turn = Promise.all([before, over]);
-    turns.set(id, turn);
+    turns.set(key, turn);
     try {
       if (before !== undefined) await abortable(before, signal);
       return await work();
     } finally {
       resolve();
-      if (turns.get(id) === turn) void turn.then(() => turns.get(id) === turn && turns.delete(id));
+      if (turns.get(key) === turn) void turn.then(() => turns.get(key) === turn && turns.delete(key));
     }
   }
 
@@ -160,37 +164,20 @@ export function createWrites({ client, find, newId, lifetime }: WriteOptions): W
     id: string,
     { size, body }: UploadData,
     { store, baseImageRef }: DataOptions,
-    signal: AbortSignal,
+    { signal, sending }: { signal: AbortSignal; sending: Sending },
   ): Promise<Image> {
-    let sent = 0;
-    let isWhole = false;
-    async function* counted() {
-      for await (const chunk of body) {
-        sent += chunk.byteLength;
-        yield chunk;
-      }
-      isWhole = true;
-    }
-    const options = {
+    await client.upload(id, sending.through(body), {
       ...(size === undefined ? {} : { size }),
       ...(store === undefined ? {} : { store }),
       ...(baseImageRef === undefined ? {} : { baseImageRef }),
       signal,
-    };
-    try {
-      await client.upload(id, counted(), options);
-    } catch (error) {
-      const isLost = error instanceof GlanceConnectionFailed || error instanceof GlanceUnavailable;
-      if (!isLost || !isWhole) throw error;
-      // Only the response is lost if Glance has all of the data.
-      const image = await client.get(id, signal).catch(() => undefined);
-      if (image?.status === 'active' && image.size === sent) return image;
-      throw error;
-    }
+    });
+    sending.confirm();
     const image = await client.get(id, signal);
+    const { bytes } = sending;
     // A policy may hide the size.
-    if (image.size === sent || (image.size === null && image.status === 'active')) return image;
-    throw new ImageCorrupted(`Glance has ${image.size ?? 0} bytes of image ${id}, but ${sent} were sent`);
+    if (image.size === bytes || (image.size === null && image.status === 'active')) return image;
+    throw new ImageCorrupted(`Glance has ${image.size ?? 0} bytes of image ${id}, but ${bytes} were sent`);
   }
 
   return {
@@ -209,13 +196,15 @@ export function createWrites({ client, find, newId, lifetime }: WriteOptions): W
             throw error;
           },
         );
+        const sending = startSending();
         try {
           signal.throwIfAborted();
-          return content === undefined ? created : await fill(created.id, content, options, signal);
-        } catch (error) {
+          return content === undefined ? created : await fill(chosen, content, options, { signal, sending });
+        } catch (failure) {
+          const isNew = fields.id === undefined;
           // The error of the creation is thrown, not that of the clean-up.
-          await withdraw(client, created.id, error, grace.signal).catch(() => undefined);
-          throw error;
+          await withdraw(client, chosen, { failure, isNew, sending }, grace.signal).catch(() => undefined);
+          throw failure;
         }
       });
     },
@@ -233,18 +222,18 @@ export function createWrites({ client, find, newId, lifetime }: WriteOptions): W
         // Before the data, because formats cannot be set after it, and so that the image is never active with its old name.
         await change(id, fields, { purge, check: expectQueued, signal });
       }
-      return fill(id, content, options, signal);
+      return fill(id, content, options, { signal, sending: startSending() });
     },
 
     async addTag(id, tag, signal) {
       checkText('tag', tag);
-      if (fitsInPath(tag)) return client.addTag(id, tag, signal);
+      if (fitsInPath(tag)) return inTurn(id, signal, () => client.addTag(id, tag, signal));
       await changeTags(id, (tags) => [...tags, tag], signal);
     },
 
     async removeTag(id, tag, signal) {
       checkText('tag', tag);
-      if (fitsInPath(tag)) return client.removeTag(id, tag, signal);
+      if (fitsInPath(tag)) return inTurn(id, signal, () => client.removeTag(id, tag, signal));
       const without = (tags: readonly string[]) => {
         if (tags.includes(tag)) return tags.filter((one) => one !== tag);
         throw new ImageNotFound(`image ${id} has no tag ${JSON.stringify(tag)}`, {});
@@ -252,15 +241,4 @@ export function createWrites({ client, find, newId, lifetime }: WriteOptions): W
       await changeTags(id, without, signal);
     },
   };
-}
-
-/**
- * Removes an image whose creation has failed, also if it became active nevertheless: its id is often unknown to the caller. After a
- * Conflict it may be active because another client has filled it.
- */
-async function withdraw(client: ImageClient, id: string, failure: unknown, signal: AbortSignal): Promise<void> {
-  const image = await client.get(id, signal);
-  if (failure instanceof Conflict && image.status === 'active') return;
-  if (image.protected) await client.patch(id, [{ op: 'replace', path: '/protected', value: false }], signal);
-  await client.remove(id, signal);
 }

@@ -98,7 +98,7 @@ async function openStalling(t: TestContext, stall: RegExp) {
   const session = openSession(parseCloud({ cloudsYaml }, 'demo'), { clock: systemClock, random: Math.random });
   t.after(() => session.close());
   const clock = createVirtualClock();
-  return { stalled, clock, images: createImageService(session, {}, createLifetime(clock)) };
+  return { stalled, clock, images: createImageService(session, { newId: () => imageId }, createLifetime(clock)) };
 }
 
 for (const [what, stall] of [
@@ -164,8 +164,28 @@ for (const [name, size, kind] of [
   });
 }
 
-test('an image that another client fills while it is created is kept', async (t) => {
-  const { images, writes } = await openStub(t, { image: { ...image, status: 'active', size: 7 } });
-  await assert.rejects(images.create({}, { data: bytes }), Conflict);
-  assert.deepEqual(writes(), ['POST /images']);
-});
+for (const status of ['active', 'saving', 'uploading', 'importing', 'deactivated'])
+  test(`an image that another client fills while it is created is kept when it is ${status}`, async (t) => {
+    const { images, writes } = await openStub(t, { image: { ...image, status, size: 7, protected: true } });
+    await assert.rejects(images.create({}, { data: bytes }), Conflict);
+    assert.deepEqual(writes(), ['POST /images']);
+  });
+
+for (const status of ['active', 'importing', 'deactivated'])
+  test(`an image that is ${status} although this creation sent only a part of its data is kept`, async (t) => {
+    let isBegun = false;
+    const { images, writes } = await openStub(t, {
+      answer({ method, url }, response) {
+        if (method !== 'GET' || url !== `/v2/images/${imageId}`) return false;
+        reply(response, 200, wireImage({ ...image, ...(isBegun ? { status, size: 5 } : {}) }));
+        return true;
+      },
+    });
+    async function* broken() {
+      isBegun = true;
+      yield bytes;
+      throw new Error('the disk has died');
+    }
+    await assert.rejects(images.create({}, { data: broken() }), /the disk has died/);
+    assert.ok(!writes().includes(`DELETE /images/${imageId}`));
+  });

@@ -104,9 +104,16 @@ async function* letters() {
   for (const letter of 'abcdef') yield Buffer.from(letter);
 }
 
+/** `return` is optional. */
+function iterator() {
+  const generator = letters();
+  return { next: () => generator.next(), [Symbol.asyncIterator]: () => generator };
+}
+
 for (const [name, make] of [
   ['a stream', () => Readable.from(letters())],
   ['a generator', letters],
+  ['an iterator without return', iterator],
 ] as const) {
   test(`two calls at once with ${name} as their data do not share it: one gets all, and the other an InvalidRequest`, async (t) => {
     const { images, requests, bodies } = await openStub(t, {

@@ -56,6 +56,7 @@ export async function openStub(
     cloud: 'demo',
     requester: { token: true, projectId: 'p' },
     retries: 0,
+    newId: () => imageId,
     ...options,
   });
   t.after(() => images.close());

@@ -12,7 +12,7 @@ import type { ImageSchema } from '../cloud-schema.ts';
 import { type Image, readImage } from '../image.ts';
 import { type ListFilters, listPages, type Page, type Walk } from '../list.ts';
 import type { JsonPatchOperation } from '../patch.ts';
-import { imagePath } from '../ref.ts';
+import { imagePath, isSameId, quotedText } from '../ref.ts';
 import { newImage, type WantedImage } from '../translation.ts';
 import { type Calls, listIn, objectIn } from './call.ts';
 
@@ -47,7 +47,7 @@ export function imageRecords(calls: Calls, pageSize: number): ImageRecords {
 
     async get(id, signal) {
       const request = { operation: 'read', imageId: id, method: 'GET', path: imagePath(id) } as const;
-      return call(request, signal, imageReader(await schema(signal)));
+      return call(request, signal, imageReader(await schema(signal), id));
     },
 
     async create(id, wanted, signal) {
@@ -60,7 +60,7 @@ export function imageRecords(calls: Calls, pageSize: number): ImageRecords {
     async patch(id, operations, signal) {
       const about = { operation: 'update', imageId: id, method: 'PATCH', path: imagePath(id) } as const;
       const request = { ...about, type: patchType, body: [...operations] };
-      return call(request, signal, imageReader(await schema(signal)));
+      return call(request, signal, imageReader(await schema(signal), id));
     },
 
     async remove(id, signal) {
@@ -86,11 +86,13 @@ export function imageRecords(calls: Calls, pageSize: number): ImageRecords {
   };
 }
 
-/** Parses a response with one image. */
-function imageReader(schema: ImageSchema) {
+/** Parses a response with one image: that with the id, if it is given. */
+function imageReader(schema: ImageSchema, id?: string) {
   return (response: HttpResponse): Image => {
     const image = readImage(jsonOf(response), schema);
     if (image === undefined) throw new MalformedResponse('it contains no image', response.requestId);
+    if (id !== undefined && !isSameId(image.id, id))
+      throw new MalformedResponse(`it contains image ${quotedText(image.id)}, and not ${id}`, response.requestId);
     return image;
   };
 }

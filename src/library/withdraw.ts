@@ -1,0 +1,72 @@
+/**
+ * The end of a creation that has failed.
+ *
+ * Guarantee: only the image of this creation is removed, and only with no data or with that of this creation.
+ */
+import type { ImageClient } from '../glance/client/index.ts';
+import { Conflict } from '../glance/errors.ts';
+import type { Image } from '../glance/image.ts';
+
+/** How far an upload is. */
+export interface Sending {
+  readonly state: 'not begun' | 'begun' | 'complete' | 'confirmed';
+  /** So far. */
+  readonly bytes: number;
+  through(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array>;
+  /** Glance has responded that it has the data. */
+  confirm(): void;
+}
+
+export function startSending(): Sending {
+  let state: Sending['state'] = 'not begun';
+  let bytes = 0;
+  return {
+    get state() {
+      return state;
+    },
+    get bytes() {
+      return bytes;
+    },
+    async *through(body) {
+      for await (const chunk of body) {
+        state = 'begun';
+        bytes += chunk.byteLength;
+        yield chunk;
+      }
+      state = 'complete';
+    },
+    confirm() {
+      state = 'confirmed';
+    },
+  };
+}
+
+export interface FailedCreation {
+  failure: unknown;
+  /** No other client knows the id. */
+  isNew: boolean;
+  /** Absent: nothing was to be sent. */
+  sending?: Sending;
+}
+
+/** Removes an image whose creation has failed, because its id is often unknown to the caller; not one that another client fills. */
+export async function withdraw(
+  client: ImageClient,
+  id: string,
+  failed: FailedCreation,
+  signal: AbortSignal,
+): Promise<void> {
+  const image = await client.get(id, signal);
+  if (!isOwn(image, failed)) return;
+  if (image.protected) await client.patch(id, [{ op: 'replace', path: '/protected', value: false }], signal);
+  await client.remove(id, signal);
+}
+
+/** Whether no other client can have filled the image. */
+function isOwn({ status, size }: Image, { failure, isNew, sending = startSending() }: FailedCreation): boolean {
+  if (status === 'queued' || sending.state === 'confirmed') return true;
+  // Another client was first.
+  if (failure instanceof Conflict) return false;
+  if (status === 'saving') return sending.state !== 'not begun';
+  return status === 'active' && isNew && sending.state === 'complete' && size === sending.bytes;
+}
