@@ -189,3 +189,20 @@ for (const status of ['active', 'importing', 'deactivated'])
     await assert.rejects(images.create({}, { data: broken() }), /the disk has died/);
     assert.ok(!writes().includes(`DELETE /images/${imageId}`));
   });
+
+test('an image is kept that another client fills after the upload of this creation has begun', async (t) => {
+  let isBegun = false;
+  const { images, writes } = await openStub(t, {
+    answer({ method, url }, response) {
+      if (method === 'PUT') {
+        isBegun = true;
+        reply(response, 409, { message: 'not queued' });
+      } else if (method === 'GET' && url === `/v2/images/${imageId}`)
+        reply(response, 200, wireImage({ ...image, status: isBegun ? 'saving' : 'queued' }));
+      else return false;
+      return true;
+    },
+  });
+  await assert.rejects(images.create({}, { data: bytes }), Conflict);
+  assert.deepEqual(writes(), ['POST /images', `PUT /images/${imageId}/file`]);
+});
