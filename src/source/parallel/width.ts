@@ -16,8 +16,8 @@ export interface Width {
   readonly others: Counts;
   /** In the part of the time before. */
   readonly earlier: Rates | undefined;
-  /** What the width is compared with: the one before. */
-  readonly before: (Rates & { readonly width: number }) | undefined;
+  /** What the width is compared with: the one before. `isSlow`: the new connections may not have reached their rate yet. */
+  readonly before: (Rates & { readonly width: number; readonly isSlow: boolean }) | undefined;
   /** Trials without gain. */
   readonly failures: number;
   /** Nothing is measured before. */
@@ -61,8 +61,8 @@ const leastRise = 1.15;
 /** A first part with what buffers on the way have held is faster: from this fall on, the mean of both would hide a gain. */
 const leastFall = 1.5;
 const trialMs = 1000;
-/** Many new connections reach their rate later. */
-const longTrialMs = 2000;
+/** Many new connections reach their rate later. What arrives until then says nothing of them. */
+const slowMs = 1000;
 /** The source is the limit if the reader waits for it for at least this part of the time. */
 const leastWait = 0.75;
 /** The processors are the limit with less than this, because a transfer at 100 MB/s needs about a third of one, and so does the source. */
@@ -129,26 +129,29 @@ function measured(state: Width, part: Part): Width {
   if (width === mostConnections) return { ...state, isSettled: true };
   const rate = (rates.rate + earlier.rate) / 2;
   const othersRate = (rates.othersRate + earlier.othersRate) / 2;
-  return { ...state, ...uncounted, width: width * 2, before: { ...rates, width, rate, othersRate } };
+  return { ...state, ...uncounted, width: width * 2, before: { ...rates, width, rate, othersRate, isSlow: width > 1 } };
 }
 
 /** Ends the trial of more connections, when it is clear what they bring. */
 function tried(state: Width, before: NonNullable<Width['before']>, part: Part): Width {
   const { width } = state;
   const { at, ms } = part;
+  if (before.isSlow) {
+    return ms < slowMs ? state : { ...recounted(state, part), before: { ...before, isSlow: false } };
+  }
   const rates = ratesOf(state, part);
   // What the others lose is no gain, unless it is known why.
   const lost = part.others.cuts === before.cuts ? Math.max(before.othersRate - rates.othersRate, 0) : 0;
   const gain = (rates.rate - lost) / before.rate;
   if (width === 2 && ms >= clearMs && gain >= clearGain && isLimitedBySource(state, part))
-    return { ...state, ...uncounted, width: mostConnections, before: { width, ...rates } };
-  if (ms < (width > 2 ? longTrialMs : trialMs)) return state;
+    return { ...state, ...uncounted, width: mostConnections, before: { width, ...rates, isSlow: true } };
+  if (ms < trialMs) return state;
   if (gain < (leastGain * width) / before.width / 2)
     return withoutGain(state, gain < leastGain ? before.width : width / 2, at);
   if (!isLimitedBySource(state, part)) return { ...recounted(state, part), before: undefined };
   if (width === mostConnections) return { ...state, isSettled: true };
   const next = gain >= clearGain ? mostConnections : width * 2;
-  return { ...state, ...uncounted, width: next, before: { width, ...rates } };
+  return { ...state, ...uncounted, width: next, before: { width, ...rates, isSlow: true } };
 }
 
 function recounted(state: Width, { at, others }: Pick<Part, 'at' | 'others'>): Width {

@@ -35,6 +35,17 @@ test('a source that limits each connection is read by 8', () => {
   );
 });
 
+test('many connections that reach their rates only after a second are kept', () => {
+  let state = startWidth();
+  let wideSince = Number.POSITIVE_INFINITY;
+  for (let at = 100; at < 10_000; at += 100) {
+    if (state.width === 8) wideSince = Math.min(wideSince, at);
+    const rate = state.width < 8 ? 20 * state.width : at - wideSince < 1000 ? 40 : 130;
+    state = nextWidth(state, { at, bytes: rate * 100, waitedMs: 100, others: alone, idleProcessors: 2 });
+  }
+  assert.equal(state.width, 8);
+});
+
 test('a source that is not faster with two connections is read by one again, and is tried once more after half a minute', () => {
   assert.deepEqual(
     widthsOf(() => 20, 1, 30),
