@@ -55,6 +55,7 @@ export const gates: Record<string, { sign: RegExp; files: readonly string[] }> =
     files: [
       'commands/orphan-deletion.ts',
       'image/perform/pursue.ts',
+      'image/perform/use-up.ts',
       'image/reconcile/release.ts',
       'image/reconcile/retain.ts',
     ],

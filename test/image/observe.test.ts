@@ -9,7 +9,7 @@ import { claimOf, find, observe, observeAll } from '../../src/image/observe/obse
 import { place } from './contexts.ts';
 import { imageOf, projectID, uid } from './resource.ts';
 import { knows, memoryOf, owner, promotes } from './states.ts';
-import { type Faults, fail, performOn, stubGlance } from './stub-glance.ts';
+import { type Faults, fail, nothingRecent, performOn, stubGlance } from './stub-glance.ts';
 
 const { signal } = new AbortController();
 const image = imageOf();
@@ -120,6 +120,17 @@ describe('observe', () => {
       assert.deepEqual(seen.gone, gone);
     });
   }
+
+  for (const [what, mayArrive, held, incomplete] of [
+    ['that may still arrive', true, [image], true],
+    ['that cannot arrive any more', false, [image], undefined],
+    ['that has arrived', true, [image, second], undefined],
+  ] as const)
+    test(`a recorded request ${what} is ${incomplete ? 'kept in' : 'removed from'} the memory`, async () => {
+      const look = performOn(stubGlance(held), { recent: { ...nothingRecent(), mayArrive: () => mayArrive } });
+      const { memory } = await observeAll(look, { ...knows([image]), next: 1, incomplete: true }, place);
+      assert.equal(memory.incomplete, incomplete);
+    });
 
   test('an image that is not found by its ID and is in the list was not gone', async () => {
     let asked = 0;

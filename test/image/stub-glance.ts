@@ -153,10 +153,10 @@ export function stubGlance(start: readonly Image[] = [], faults: Faults = {}): S
   return { images, calls, held, members };
 }
 
-/** Of a process that has run for a minute. */
+/** Of a process that has run for an hour. */
 export function nothingRecent(): RecentImages {
   const times = [0];
-  return createRecentImages({ monotonic: () => times.pop() ?? 60_000 });
+  return createRecentImages({ monotonic: () => times.pop() ?? 3_600_000 });
 }
 
 /** To perform steps on this Glance. */

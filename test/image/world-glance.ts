@@ -43,6 +43,8 @@ export interface WorldOptions {
   inheritFrom?: readonly string[];
   /** Name of the cluster in the marks. */
   cluster?: string;
+  /** How long a late request is on its way. */
+  lateMs?: number;
   /** Another world, whose Glance this one uses too. */
   glance?: HeldByGlance;
   /** Of the object, as after a restore. */

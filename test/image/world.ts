@@ -45,12 +45,9 @@ import {
 
 class Crash extends Error {}
 
-/** How long a late request is on its way. */
-const lateMs = 3_000;
-
 export function createWorld(options: WorldOptions) {
   const { spec, metadata = {}, storeNames, inheritFrom = [], cluster = 'test-cluster', glance } = options;
-  const { configMaps = noConfigMaps } = options;
+  const { configMaps = noConfigMaps, lateMs = 3_000 } = options;
   const { clock, ...holds } = glance ?? createGlance();
   const { images, data } = holds;
   const serverImages = new Set<string>();

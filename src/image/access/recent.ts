@@ -4,7 +4,7 @@
  * goes on without the process that sent it.
  *
  * Invariants: in bounded memory. After a restart each image may have just been created, and each request may be on its way. A doubt
- * ends after some seconds, however often it is read.
+ * ends after some seconds, however often it is read, and after some minutes where a request may be held up.
  */
 import { BoundedMap } from '../../lib/bounded-map.ts';
 import type { Clock } from '../../lib/clock.ts';
@@ -19,12 +19,18 @@ export interface RecentImages {
   doubtMs(id: string): number;
   /** How long an image whose ID is used may still appear, in ms, since this was first read. */
   usedMs(id: string): number;
-  /** How long a request to create it may still be on its way, in ms: of this process, or of one that was killed before. */
+  /** How long a request to create it is likely to be on its way still, in ms: of this process, or of one that was killed before. */
   onItsWayMs(id: string): number;
+  /** Whether such a request may still arrive: a Glance that is overloaded, or a proxy, may hold it for minutes. */
+  mayArrive(id: string): boolean;
+  /** Neither this process nor one before it has sent a request to create it. */
+  unsent(id: string): void;
 }
 
 /** More than a database lags behind the one that took the write, and than a request is on its way, as long as both work. */
 const lagMs = 5_000;
+/** More than servers and proxies hold a request. */
+const heldMs = 600_000;
 /** More than are created in that time. */
 const most = 1_000;
 
@@ -33,7 +39,8 @@ export function createRecentImages(clock: Pick<Clock, 'monotonic'>): RecentImage
   const sentAt = new BoundedMap<string, number>(most);
   const createdAt = new BoundedMap<string, number>(most);
   const usedAt = new BoundedMap<string, number>(most);
-  const leftMs = (at: number) => Math.max(0, at + lagMs - clock.monotonic());
+  const sinceMs = (at: number) => clock.monotonic() - at;
+  const leftMs = (at: number) => Math.max(0, lagMs - sinceMs(at));
   return {
     sending: (id) => void sentAt.set(id, clock.monotonic()),
     created: (id) => void createdAt.set(id, clock.monotonic()),
@@ -45,5 +52,7 @@ export function createRecentImages(clock: Pick<Clock, 'monotonic'>): RecentImage
       return leftMs(at);
     },
     onItsWayMs: (id) => leftMs(sentAt.get(id) ?? startedAt),
+    mayArrive: (id) => sinceMs(sentAt.get(id) ?? startedAt) < heldMs,
+    unsent: (id) => void sentAt.set(id, Number.NEGATIVE_INFINITY),
   };
 }

@@ -54,6 +54,16 @@ export function onItsWayMs({ recent }: Pick<Look, 'recent'>, { uid, next }: Memo
   return recent.onItsWayMs(imageIDOf(uid, next));
 }
 
+/** Whether a request to create the next image may still arrive. */
+export function mayArrive({ recent }: Pick<Look, 'recent'>, { uid, next }: Memory): boolean {
+  return recent.mayArrive(imageIDOf(uid, next));
+}
+
+/** Whether an image may have been requested that is not there. That of a second one is recorded before. */
+export function mayBeRequested({ incomplete, images }: Memory, { gone }: Pick<Observation, 'gone'>): boolean {
+  return incomplete === true || images.length === 0 || gone.length > 0;
+}
+
 export function claimOf(owner: Owner, memory: Memory): Claim {
   const { images, next, adopted, owner: lastOwner, owners = [] } = memory;
   const projects = [...owner.projects, ...owners, ...(lastOwner === undefined ? [] : [lastOwner])];
@@ -116,9 +126,11 @@ export async function observeMarked(look: Look, seen: Seen): Promise<Seen> {
     }
   }
   const gone = seen.gone.filter((id) => !observed.revisions.some(({ image }) => image.id === id));
-  const { incomplete: _, ...complete } = gone.reduce(withoutImage, memory);
+  const { incomplete, ...complete } = gone.reduce(withoutImage, memory);
+  const isStillRequested = incomplete === true && memory.next === seen.memory.next && mayArrive(look, memory);
   // Nothing is remembered of an image of another cluster, so it has to be found again.
-  const next = observed.revisions.some(isOfOtherCluster) ? { ...complete, incomplete: true as const } : complete;
+  const isKept = isStillRequested || observed.revisions.some(isOfOtherCluster);
+  const next = isKept ? { ...complete, incomplete: true as const } : complete;
   return { observed: { ...observed, listed: true }, memory: next, gone };
 }
 

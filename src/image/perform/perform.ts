@@ -12,6 +12,7 @@ import type { Clock } from '../../lib/clock.ts';
 import { attempt, OperatorError } from '../../lib/errors.ts';
 import type { Cloud } from '../access/clouds.ts';
 import type { StatusOutcome } from '../access/resources.ts';
+import { imageIDOf } from '../model/identity.ts';
 import { mostKeys, withInUse, withoutImage } from '../model/memory.ts';
 import { isMadeElsewhere, ownershipOf } from '../model/ownership.ts';
 import { publishedData } from '../model/published-data.ts';
@@ -169,6 +170,7 @@ async function create(step: StepOf<'create'>, state: State, context: PerformCont
   }
   if (image.id !== imageID) return failed(state, await withdrawn(image, imageID, state, context));
   context.recent.created(imageID);
+  context.recent.unsent(imageIDOf(context.owner.uid, number + 1));
   const memory = remember(state.memory, step, clock.now());
   // A mark that the response lacks must not make the image foreign: it was just created.
   const own = { number, image, ownership: { kind: 'created' as const, number, isMarked: true }, members: [] };

@@ -5,12 +5,16 @@
  */
 import type { ImportSpec } from '../../api/import.ts';
 import { attempt } from '../../lib/errors.ts';
-import { desire } from '../model/desired.ts';
+import { type Desired, desire } from '../model/desired.ts';
 import { isOurs } from '../model/ownership.ts';
 import type { ActiveTransfer, Report } from '../model/report.ts';
+import type { State } from '../model/step.ts';
 import { observe } from '../observe/observe.ts';
 import { readConfigMaps } from '../perform/config-maps.ts';
+import type { PerformContext } from '../perform/perform.ts';
 import { pursue } from '../perform/pursue.ts';
+import { useUpNext } from '../perform/use-up.ts';
+import { plan } from '../plan/plan.ts';
 import { configMapsOf } from '../plan/publication.ts';
 import { declarationOf, type Pinning } from '../publishers/resolution.ts';
 import { follow, remembered, withoutWrong } from './follow.ts';
@@ -56,7 +60,9 @@ export async function converge(pass: Pass, context: ReconcileContext): Promise<R
   if (!seen.ok) return failed(pass, seen.error, context, at);
   const { doubtMs } = seen.value;
   if (doubtMs > 0) return outcome({ kind: 'requeueAfter', afterMs: doubtMs });
-  const kept = await keepUpFirst(pass, seen.value.state, perform, cloud, context);
+  const start = await withoutUnneeded(pass, desired, seen.value.state, perform);
+  if (start === 'again') return outcome({ kind: 'requeue' });
+  const kept = await keepUpFirst(pass, start, perform, cloud, context);
   const pursued = kept.kind === 'done' ? await pursue(desired, kept.state, perform) : kept;
   if (pursued.kind === 'gone') return outcome({ kind: 'awaitChange' });
   if (pursued.kind === 'outdated') return outcome({ kind: 'requeue' });
@@ -76,6 +82,23 @@ export async function converge(pass: Pass, context: ReconcileContext): Promise<R
   const remember = remembered(withPlace, pursued.next, state.observed, desired, context.clock.now());
   const content = pursued.content ?? (news.kind === 'verified' ? news.content : undefined);
   return withReport({ ...learned, content, memory: remember, end: await follow(pursued.next, pass, cloud, context) });
+}
+
+/** An image that was requested before, and that the plan does not need any more, must not appear later. */
+async function withoutUnneeded(
+  { memory: { incomplete, next } }: Pass,
+  desired: Desired,
+  state: State,
+  perform: PerformContext,
+): Promise<State | 'again'> {
+  const isEnough = state.observed.revisions.some(({ ownership }) => isOurs(ownership));
+  if (incomplete !== true || state.memory.next > next || !isEnough) return state;
+  const { steps } = plan(desired, state, perform.clock.now());
+  if (steps.some(({ kind }) => kind === 'create')) return state;
+  const used = await useUpNext(state.memory, perform);
+  if (!('memory' in used) || used.kind === 'appeared') return 'again';
+  // Otherwise the next reconcile tries it again.
+  return { ...state, memory: used.kind === 'done' ? used.memory : { ...used.memory, incomplete } };
 }
 
 /** The image to use is looked at only where another one is filled for a publisher's newer file. */

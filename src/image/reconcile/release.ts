@@ -12,8 +12,9 @@ import type { Memory } from '../model/memory.ts';
 import { isOurs } from '../model/ownership.ts';
 import type { Change } from '../model/report.ts';
 import type { State } from '../model/step.ts';
-import { observeAll, onItsWayMs } from '../observe/observe.ts';
+import { mayBeRequested, observeAll, onItsWayMs } from '../observe/observe.ts';
 import { type PerformContext, perform } from '../perform/perform.ts';
+import { useUpNext } from '../perform/use-up.ts';
 import { changeOfForeign, deletionEvents } from '../status/events.ts';
 import { openCloud } from './open.ts';
 import { failed, newerOperator, outcome, type Pass, type Reached, type ReconcileContext } from './pass.ts';
@@ -63,16 +64,14 @@ const mostLooks = 4;
 
 async function deleteImages(memory: Memory, here: CloudPlace, context: PerformContext): Promise<Deleted> {
   const changes: Change[] = [];
-  let remembered = memory;
-  for (let looks = 0; looks < mostLooks; looks++) {
-    const seen = await observeAll(context, remembered, here);
+  let seen = await observeAll(context, memory, here);
+  const isRequested = mayBeRequested(memory, seen);
+  const kept = (now: Memory) => (isRequested ? { ...now, incomplete: true as const } : now);
+  for (let looks = 1; looks <= mostLooks; looks++) {
     const ours = seen.observed.revisions.filter(({ ownership }) => isOurs(ownership));
     const doubtMs = Math.max(seen.doubtMs, onItsWayMs(context, seen.memory));
     // Once the others are deleted and forgotten, so would be the one that may still appear.
-    if (doubtMs > 0) return { memory: remembered, changes, doubtMs };
-    if (ours.length === 0) {
-      return { memory: seen.memory, changes: [...changes, ...seen.observed.revisions.flatMap(changeOfForeign)] };
-    }
+    if (doubtMs > 0) return { memory: kept(seen.memory), changes, doubtMs };
     let state: State = { observed: seen.observed, memory: seen.memory };
     for (const { image } of ours) {
       const performed = await perform(
@@ -82,15 +81,31 @@ async function deleteImages(memory: Memory, here: CloudPlace, context: PerformCo
       );
       if (performed.kind === 'gone' || performed.kind === 'outdated') return { memory: state.memory, changes };
       state = performed.state;
-      if (performed.kind === 'failed') return { memory: state.memory, changes, error: performed.error };
+      if (performed.kind === 'failed') return { memory: kept(state.memory), changes, error: performed.error };
       changes.push({ kind: 'deleted', id: image.id });
     }
-    remembered = state.memory;
+    if (ours.length === 0) {
+      const foreign = seen.observed.revisions.flatMap(changeOfForeign);
+      const used = isRequested ? await useUpNext(state.memory, context) : ({ kind: 'done', ...state } as const);
+      switch (used.kind) {
+        case 'done':
+          return { memory: used.memory, changes: [...changes, ...foreign] };
+        case 'gone':
+        case 'outdated':
+          return { memory: state.memory, changes };
+        case 'inDoubt':
+          return { memory: kept(used.memory), changes, doubtMs: used.ms };
+        case 'failed':
+          return { memory: kept(used.memory), changes, error: used.error };
+        case 'appeared':
+      }
+    }
+    seen = await observeAll(context, state.memory, here);
   }
   const error = new OperatorError('Glance still lists the image after it was deleted', {
     code: 'Conflict',
   });
-  return { memory: remembered, changes, error };
+  return { memory: kept(seen.memory), changes, error };
 }
 
 function imagesOf({ memory: { images } }: Pass): string {

@@ -1,0 +1,221 @@
+/** The ID of an image that may have been requested is used up before its resource goes, whatever Glance responds. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { clusterProperty, imageIDOf, ownerProperty } from '../../src/image/model/identity.ts';
+import { OperatorError } from '../../src/lib/errors.ts';
+import { imageOf } from './resource.ts';
+import { createWorld, type World } from './world.ts';
+import { type Call, type Fate, specOf } from './world-glance.ts';
+
+/** Longer than an absent image is doubted, and than the deletions of these tests take. */
+const lateMs = 5_000_000;
+
+const idOf = (world: World, number: number) => imageIDOf(world.resource?.metadata.uid ?? assert.fail(), number);
+
+/** The resource is deleted after the operator was killed with its first request on its way. */
+async function killedAtCreation(
+  whileDeleting: (call: Call, nth: number) => Fate,
+  prepare: (world: World) => void = () => {},
+): Promise<World> {
+  const world = createWorld({ spec: specOf('a'), lateMs });
+  prepare(world);
+  await world.clock.advance(60_000);
+  let isSent = false;
+  let nth = 0;
+  world.decide((call) => {
+    if (isSent) return whileDeleting(call, call.op === 'create' ? ++nth : nth);
+    const isTaken = call.id !== undefined && world.used.has(call.id);
+    isSent = call.op === 'create' && !isTaken;
+    return isSent ? 'crash-late' : 'ok';
+  });
+  for (let steps = 0; steps < 10 && !isSent; steps++) {
+    await world.step();
+    await world.clock.advance(2_000);
+  }
+  assert(isSent);
+  world.delete();
+  await world.settle(8);
+  return world;
+}
+
+async function assertNothingLeft(world: World): Promise<void> {
+  assert.equal(world.resource, undefined, 'the resource is still there');
+  await world.clock.advance(2 * lateMs);
+  assert.deepEqual(world.show(), []);
+}
+
+test('the ID behind one that another project uses is used up too', async () => {
+  const world = await killedAtCreation(
+    () => 'ok',
+    (one) => one.used.add(idOf(one, 0)),
+  );
+  await assertNothingLeft(world);
+  assert.deepEqual(world.log.filter((line) => line.startsWith('create')).length, 1);
+});
+
+test('an image of this ID that another cluster has marked does not keep the resource', async () => {
+  const world = createWorld({ spec: specOf('a'), lateMs });
+  await world.clock.advance(60_000);
+  world.decide(({ op }) => (op === 'create' ? 'crash-late' : 'ok'));
+  await world.step();
+  world.decide(() => 'ok');
+  const id = idOf(world, 0);
+  world.used.add(id);
+  world.put(imageOf({ id, properties: { [ownerProperty]: world.mark, [clusterProperty]: 'another' } }));
+  world.delete();
+  await world.settle();
+  await world.clock.advance(2 * lateMs);
+  assert.deepEqual([world.resource, world.show().length], [undefined, 1]);
+});
+
+test('an image that came late and that a database which lags behind does not show yet is waited for', async () => {
+  const world = createWorld({ spec: specOf('a'), lateMs: 8_000 });
+  await world.clock.advance(60_000);
+  const id = idOf(world, 0);
+  world.lagging.add(id);
+  world.decide(({ op }) => (op === 'create' && !world.used.has(id) ? 'crash-late' : 'ok'));
+  await world.step();
+  world.delete();
+  await world.clock.advance(10_000);
+  assert.equal((await world.step())?.kind, 'requeueAfter');
+  world.lagging.delete(id);
+  await world.settle();
+  assert.deepEqual([world.resource, world.show()], [undefined, []]);
+});
+
+for (const [outcome, fate] of [
+  ['its response is lost', 'lost'],
+  ['Glance is not available', 'refused'],
+  ['the operator is killed after it', 'crash-after'],
+  ['the operator is killed before it', 'crash-before'],
+] as const)
+  for (const op of ['create', 'delete'])
+    test(`no image is left when ${outcome}, where an ID is used up (${op})`, async () => {
+      let isFirst = true;
+      const world = await killedAtCreation((call) => {
+        if (call.op !== op || !isFirst) return 'ok';
+        isFirst = false;
+        return fate;
+      });
+      assert.equal(isFirst, false);
+      await assertNothingLeft(world);
+    });
+
+test('a resource goes although Glance does not let its next ID be used up', async () => {
+  for (const code of ['Forbidden', 'QuotaExceeded', 'InvalidRequest', 'PropertyProtected'] as const) {
+    const world = await killedAtCreation(({ op }) => (op === 'create' ? new OperatorError('no', { code }) : 'ok'));
+    assert.equal(world.resource, undefined, code);
+  }
+});
+
+test('a deletion says why it waits when Glance fails at each creation, and goes on when that ends', async () => {
+  let isDown = true;
+  const down = new OperatorError('the database is gone', { code: 'GlanceUnavailable' });
+  const world = await killedAtCreation(({ op }) => (op === 'create' && isDown ? down : 'ok'));
+  assert.match(world.message() ?? '', /the database is gone/);
+  isDown = false;
+  await world.settle();
+  await assertNothingLeft(world);
+});
+
+test('the deletion of a resource whose image this process has created makes no other image', async () => {
+  const world = createWorld({ spec: specOf('a') });
+  await world.settle();
+  await world.clock.advance(60_000);
+  world.delete();
+  await world.settle();
+  assert.equal(world.resource, undefined);
+  assert.equal(world.used.size, 1);
+});
+
+for (const [when, afterMs, created] of [
+  ['a minute', 60_000, 2],
+  ['ten minutes', 600_000, 1],
+] as const)
+  test(`${when} after a restart, the deletion of a resource that lost its status uses ${created - 1} more ID up`, async () => {
+    const world = createWorld({ spec: specOf('a') });
+    await world.settle();
+    await world.restart();
+    await world.clock.advance(afterMs);
+    world.loseStatus();
+    world.delete();
+    await world.settle();
+    assert.equal(world.resource, undefined);
+    assert.equal(world.used.size, created);
+  });
+
+test('an image is Ready although the next ID, which is not needed any more, cannot be used up yet', async () => {
+  const world = createWorld({ spec: specOf('a'), lateMs });
+  await world.settle();
+  await world.clock.advance(60_000);
+  let isSent = false;
+  let isDown = true;
+  world.decide(({ op }) => {
+    if (op !== 'create' || !isDown) return 'ok';
+    if (isSent) return new OperatorError('the database is gone', { code: 'GlanceUnavailable' });
+    isSent = true;
+    return 'crash-late';
+  });
+  world.edit(specOf('b'));
+  while (!isSent) await world.step();
+  world.edit(specOf('a'));
+  for (let steps = 0; steps < 5; steps++) {
+    await world.step();
+    await world.clock.advance(2_000);
+  }
+  assert.deepEqual([world.ready(), world.used.size], ['True Ready', 1]);
+  isDown = false;
+  await world.clock.advance(570_000);
+  await world.step();
+  assert.deepEqual([world.ready(), world.used.size], ['True Ready', 2]);
+  await world.clock.advance(lateMs);
+  assert.equal(world.show().length, 1);
+});
+
+/** A second image was requested by an operator that was killed. Since then, `fate` decides. */
+async function secondRequested(fate: (call: Call) => Fate): Promise<World> {
+  const world = createWorld({ spec: specOf('a'), lateMs });
+  await world.settle();
+  await world.clock.advance(60_000);
+  let isSent = false;
+  world.decide((call) => {
+    if (isSent) return fate(call);
+    isSent = call.op === 'create';
+    return isSent ? 'crash-late' : 'ok';
+  });
+  world.edit(specOf('b'));
+  while (!isSent) await world.step();
+  return world;
+}
+
+for (const [status, lose] of [
+  ['its status', () => {}],
+  ['a status that was lost', (world: World) => world.loseStatus()],
+] as const)
+  test(`a deletion with ${status} that fails at first does not forget what was requested`, async () => {
+    let isFirst = true;
+    const world = await secondRequested(({ op }) => {
+      if (op !== 'delete' || !isFirst) return 'ok';
+      isFirst = false;
+      return 'refused';
+    });
+    lose(world);
+    world.delete();
+    await world.settle();
+    assert.equal(isFirst, false);
+    await assertNothingLeft(world);
+  });
+
+test('a creation for which there is no room and that is not needed any more does not forget what was requested', async () => {
+  const world = await secondRequested(() => 'ok');
+  world.calls.usage = { image_count_total: { limit: 1, usage: 1 } };
+  for (let steps = 0; steps < 5; steps++) {
+    await world.step();
+    await world.clock.advance(2_000);
+  }
+  assert.match(world.message() ?? '', /no room for another revision/);
+  world.edit(specOf('a'));
+  await world.settle(8);
+  await world.clock.advance(lateMs);
+  assert.deepEqual([world.ready(), world.show().length], ['True Ready', 1]);
+});
