@@ -91,10 +91,16 @@ export function connectImageService(options: ConnectOptions): ConnectedImageServ
       : { privileged: sessions.use(files, { name: privilegedCloud, ...common }).session };
   const ours = { requester: requesterOf(session.cloud), ...serviceOptions };
   const lifetimes = new Set<Lifetime>();
+  /** Its end is that of all others. */
+  const whole = createLifetime(systemClock);
 
   /** Its service, and how to close it, with what else closes then. */
-  function opened(forSession: Session, options: ImageServiceOptions, closeMore: () => Promise<void>): OpenImageService {
-    const lifetime = createLifetime(systemClock);
+  function opened(
+    forSession: Session,
+    options: ImageServiceOptions,
+    closeMore: () => Promise<void>,
+    lifetime = createLifetime(systemClock),
+  ): OpenImageService {
     lifetimes.add(lifetime);
     const close = async () => {
       await lifetime.end(closedError());
@@ -111,9 +117,10 @@ export function connectImageService(options: ConnectOptions): ConnectedImageServ
   };
 
   return {
-    ...opened(session, { ...ours, ...privileged }, closeAll),
+    ...opened(session, { ...ours, ...privileged }, closeAll, whole),
     at(endpoint) {
       checkEndpoint(endpoint);
+      whole.signal.throwIfAborted();
       const trustEndpoint = trusted.has(serviceRoot(endpoint));
       const there = sessions.use(files, { name, ...common, endpoint, trustEndpoint });
       // Another server must not choose files of this machine.

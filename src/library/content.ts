@@ -11,8 +11,8 @@ import { InvalidRequest } from '../glance/errors.ts';
 import { describe, OperatorError } from '../lib/errors.ts';
 
 /**
- * Bytes, or a stream of them, such as a `Readable`. A stream is read at most once. An error that it throws is the cause of an
- * InvalidRequest.
+ * Bytes, or a stream of them, such as a `Readable`. A stream or an iterator is read by one call only, also if that fails. An error
+ * that it throws is the cause of an InvalidRequest.
  */
 export type ImageContent = Uint8Array | AsyncIterable<Uint8Array>;
 
@@ -66,23 +66,27 @@ function isAsyncIterable(data: unknown): data is AsyncIterable<unknown> {
   );
 }
 
-/** The data that is being read. A second reader would get a part of a stream, and the first one only the rest. */
-const inUse = new WeakSet<object>();
-const sharedProblem = 'another call is reading the stream';
+/**
+ * The streams and iterators that a call has begun to read. A second reader at the same time would get a part of the data, and a later
+ * one the rest.
+ */
+const taken = new WeakSet<object>();
+const takenProblem = 'another call reads it, or has read a part of it';
 
 /** Why data cannot be read. Of a stream of Node or of the web also why it never can. */
 function readingObstacle(data: AsyncIterable<unknown>): string | undefined {
-  if (inUse.has(data)) return sharedProblem;
   if (data instanceof ReadableStream) return data.locked ? 'the stream is locked by another reader' : undefined;
-  return 'readable' in data && data.readable === false ? 'the stream has ended or was destroyed' : undefined;
+  if ('readable' in data && data.readable === false) return 'the stream has ended or was destroyed';
+  return taken.has(data) ? takenProblem : undefined;
 }
 
 /** The chunks of the data. Each failure is an InvalidRequest, unless the data itself threw an error of the library. */
 async function* onlyBytes(data: AsyncIterable<unknown>): AsyncGenerator<Uint8Array> {
-  using _ = reading(data);
   try {
-    for await (const chunk of data) {
-      if (isUint8Array(chunk)) yield chunk;
+    const pieces = takenIterator(data);
+    for await (const chunk of { [Symbol.asyncIterator]: () => pieces }) {
+      // Only streams leave their chunks to the reader. Others may use the memory again before it is sent.
+      if (isUint8Array(chunk)) yield isStream(data) ? chunk : new Uint8Array(chunk);
       else throw new InvalidRequest(`data: expected a stream of Uint8Arrays, received one of ${typeof chunk} values`);
     }
   } catch (error) {
@@ -91,10 +95,21 @@ async function* onlyBytes(data: AsyncIterable<unknown>): AsyncGenerator<Uint8Arr
   }
 }
 
-/** Until it is disposed of, no other call can read the data. That holds for streams and iterators, which are read once. */
-function reading(data: AsyncIterable<unknown>): Disposable {
-  if (inUse.has(data)) throw new InvalidRequest(`data: ${sharedProblem}`);
-  const isOnce = data instanceof Readable || 'next' in data;
-  if (isOnce) inUse.add(data);
-  return { [Symbol.dispose]: () => void inUse.delete(data) };
+/** The iterator of the data, which no other call can read any more. */
+function takenIterator(data: AsyncIterable<unknown>): AsyncIterator<unknown> {
+  // A stream makes an iterator for each reader, and other data can have the same one for all.
+  if (isStream(data)) take(data);
+  const pieces = data[Symbol.asyncIterator]();
+  if (typeof pieces === 'object' && pieces !== null) take(pieces);
+  return pieces;
+}
+
+function take(once: object): void {
+  if (taken.has(once)) throw new InvalidRequest(`data: ${takenProblem}`);
+  taken.add(once);
+}
+
+/** Also one of another package, which is no instance of Node's class. */
+function isStream(data: AsyncIterable<unknown>): boolean {
+  return data instanceof ReadableStream || data instanceof Readable || 'pipe' in data;
 }

@@ -69,8 +69,8 @@ export interface ImageService {
    */
   create(fields: ImageFields, options?: CreateOptions & Abortable): Promise<ServiceImage>;
   /**
-   * Changes the image to the given fields, by at most one PATCH of the differences, and then fills it if there is `data`. Data and
-   * changes of the formats require a queued image.
+   * Changes the image to the given fields, by one PATCH of the differences, if any, and then fills it if there is `data`. Data and
+   * changes of the formats require a queued image. Changes of one image, and of its tags, are made one after the other.
    */
   update(id: string, fields: ImageFields, options?: UpdateOptions & Abortable): Promise<ServiceImage>;
   /** ImageNotAuthorized: it is protected. Conflict: it is in use. */
@@ -211,7 +211,8 @@ export function createImageService(
     async downloadToFile(id, path, options) {
       const signal = signalOf(options);
       checkText('path', path);
-      return downloads.downloadToFile(id, path, signal);
+      // The file of a failed download is removed.
+      return lifetime.during(() => downloads.downloadToFile(id, path, signal));
     },
 
     async stage(id, data, options) {

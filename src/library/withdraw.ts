@@ -4,7 +4,7 @@
  * Guarantee: only the image of this creation is removed, and only with no data or with that of this creation.
  */
 import type { ImageClient } from '../glance/client/index.ts';
-import { Conflict } from '../glance/errors.ts';
+import { Conflict, GlanceConnectionFailed, GlanceUnavailable } from '../glance/errors.ts';
 import type { Image } from '../glance/image.ts';
 
 /** How far an upload is. */
@@ -67,6 +67,8 @@ function isOwn({ status, size }: Image, { failure, isNew, sending = startSending
   if (status === 'queued' || sending.state === 'confirmed') return true;
   // Another client was first.
   if (failure instanceof Conflict) return false;
-  if (status === 'saving') return sending.state !== 'not begun';
+  // The lost response to an upload can be that another client was first.
+  const isLost = failure instanceof GlanceConnectionFailed || failure instanceof GlanceUnavailable;
+  if (status === 'saving') return sending.state !== 'not begun' && (isNew || !isLost);
   return status === 'active' && isNew && sending.state === 'complete' && size === sending.bytes;
 }

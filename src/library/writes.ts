@@ -11,7 +11,6 @@ import { storeProblem } from '../glance/client/stores.ts';
 import { fitsInPath } from '../glance/client/tags.ts';
 import {
   Conflict,
-  GlanceConnectionFailed,
   GlanceUnavailable,
   ImageCorrupted,
   ImageNotFound,
@@ -77,19 +76,25 @@ export function createWrites({ client, find, newId, lifetime }: WriteOptions): W
   /** `isNew`: no other client knows the id. If the image exists, our own earlier attempt has created it, and its response was lost. */
   async function createRecord(id: string, isNew: boolean, wanted: WantedImage, signal: AbortSignal): Promise<Image> {
     try {
+      return await newRecord(id, isNew, wanted, signal);
+    } catch (failure) {
+      // Whatever the failure is: an earlier attempt can have created the image, and then used up the quota, for example.
+      const mayExist = isNew && !(failure instanceof InvalidRequest || failure instanceof Conflict);
+      if (mayExist) await withdraw(client, id, { failure, isNew }, signal).catch(() => undefined);
+      throw failure;
+    }
+  }
+
+  async function newRecord(id: string, isNew: boolean, wanted: WantedImage, signal: AbortSignal): Promise<Image> {
+    try {
       const image = await client.create(id, wanted, signal);
       if (isSameId(image.id, id)) return image;
       throw new GlanceUnavailable(`the response to the creation of image ${id} contains image ${image.id}`, {});
     } catch (error) {
-      if (!isNew) throw error;
-      if (error instanceof Conflict) {
-        return await client.get(id, signal).catch((looked: unknown) => {
-          throw looked instanceof NotFound ? error : looked;
-        });
-      }
-      const mayExist = error instanceof GlanceConnectionFailed || error instanceof GlanceUnavailable;
-      if (mayExist) await withdraw(client, id, { failure: error, isNew }, signal).catch(() => undefined);
-      throw error;
+      if (!isNew || !(error instanceof Conflict)) throw error;
+      return await client.get(id, signal).catch((looked: unknown) => {
+        throw looked instanceof NotFound ? error : looked;
+      });
     }
   }
 
@@ -99,10 +104,10 @@ export function createWrites({ client, find, newId, lifetime }: WriteOptions): W
       check?.(image);
       return fields.wanted;
     };
-    return changeTo(id, wantedOf, purges, signal);
+    return inTurn(id, signal, () => changeTo(id, wantedOf, purges, signal));
   }
 
-  /** All tags are sent at once. Calls at the same time must not undo each other. */
+  /** All tags are sent at once. */
   async function changeTags(id: string, tagsOf: (tags: readonly string[]) => readonly string[], signal: AbortSignal) {
     await inTurn(id, signal, () => changeTo(id, ({ tags }) => ({ tags: tagsOf(tags) }), false, signal));
   }
@@ -124,7 +129,10 @@ export function createWrites({ client, find, newId, lifetime }: WriteOptions): W
         const changed = await client.patch(id, operations, signal);
         const left = differences(changed).map(({ path }) => path);
         if (left.length === 0) return changed;
-        throw new InvalidRequest(`Glance accepted the change of image ${id} but did not make it: ${left.join(', ')}`);
+        const isUndone = operations.some(({ path }) => left.includes(path));
+        // Other differences are changes of other clients.
+        if (isUndone || reads === maxReads)
+          throw new InvalidRequest(`Glance accepted the change of image ${id} but did not make it: ${left.join(', ')}`);
       } catch (error) {
         if (!(error instanceof Conflict) || reads === maxReads) throw error;
       }
@@ -133,13 +141,13 @@ export function createWrites({ client, find, newId, lifetime }: WriteOptions): W
 
   const turns = new Map<string, Promise<unknown>>();
 
-  /** One after the other for each image. */
+  /** One after the other for each image: changes at the same time could undo each other, here or in Glance, which saves whole images. */
   async function inTurn<T>(id: string, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
     imagePath(id);
     const key = id.toLowerCase();
     const before = turns.get(key);
     const { promise: over, resolve } = Promise.withResolvers<void>();
-    const turn = Promise.all([before, over]);
+    const turn = Promise.all([before, over]).then(() => undefined);
     turns.set(key, turn);
     try {
       if (before !== undefined) await abortable(before, signal);

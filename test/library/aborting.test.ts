@@ -2,7 +2,14 @@
 import assert from 'node:assert/strict';
 import type { ServerResponse } from 'node:http';
 import { type TestContext, test } from 'node:test';
-import { Conflict, GlanceConnectionFailed, GlanceUnavailable, ImageCorrupted } from '../../src/glance/errors.ts';
+import {
+  Conflict,
+  GlanceConnectionFailed,
+  GlanceUnavailable,
+  ImageCorrupted,
+  ImageLimitExceeded,
+  NotAuthorized,
+} from '../../src/glance/errors.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { createLifetime } from '../../src/library/lifetime.ts';
 import { createImageService } from '../../src/library/service.ts';
@@ -82,6 +89,48 @@ for (const [name, options] of creations) {
     });
   }
 }
+
+for (const [status, kind] of [
+  [401, NotAuthorized],
+  [403, NotAuthorized],
+  [413, ImageLimitExceeded],
+] as const) {
+  test(`a creation whose first response is lost, and whose second is ${status}, leaves no image behind`, async (t) => {
+    let isLost = false;
+    const { images, writes } = await openStub(t, {
+      image,
+      options: { retries: 1 },
+      answer({ method }, response) {
+        if (method !== 'POST') return false;
+        // The image that it has created can be the last one of the quota.
+        if (isLost) reply(response, status, { message: 'no' });
+        else response.socket?.destroy();
+        isLost = true;
+        return true;
+      },
+    });
+    await assert.rejects(images.create({}), kind);
+    assert.deepEqual(writes(), ['POST /images', 'POST /images', `DELETE /images/${imageId}`]);
+  });
+}
+
+test('a creation that finds its image, and cannot read it at once, leaves none behind', async (t) => {
+  let isRead = false;
+  const { images, writes } = await openStub(t, {
+    image,
+    answer({ method, url }, response) {
+      if (method === 'POST') reply(response, 409, { message: 'it exists' });
+      else if (method !== 'GET' || url !== `/v2/images/${imageId}` || isRead) return false;
+      else {
+        isRead = true;
+        reply(response, 503, {});
+      }
+      return true;
+    },
+  });
+  await assert.rejects(images.create({}), GlanceConnectionFailed);
+  assert.deepEqual(writes(), ['POST /images', `DELETE /images/${imageId}`]);
+});
 
 /** A service of a Glance that stops to respond at `stall`, with a clock of the test for the end of its calls. */
 async function openStalling(t: TestContext, stall: RegExp) {
@@ -190,19 +239,28 @@ for (const status of ['active', 'importing', 'deactivated'])
     assert.ok(!writes().includes(`DELETE /images/${imageId}`));
   });
 
-test('an image is kept that another client fills after the upload of this creation has begun', async (t) => {
-  let isBegun = false;
-  const { images, writes } = await openStub(t, {
-    answer({ method, url }, response) {
-      if (method === 'PUT') {
-        isBegun = true;
-        reply(response, 409, { message: 'not queued' });
-      } else if (method === 'GET' && url === `/v2/images/${imageId}`)
-        reply(response, 200, wireImage({ ...image, status: isBegun ? 'saving' : 'queued' }));
-      else return false;
-      return true;
-    },
+for (const [what, fields, reject, kind] of [
+  ['rejected', {}, (response: ServerResponse) => reply(response, 409, { message: 'not queued' }), Conflict],
+  [
+    'lost, where its id was given',
+    { id: imageId },
+    (response: ServerResponse) => void response.socket?.destroy(),
+    GlanceConnectionFailed,
+  ],
+] as const)
+  test(`an image is kept that another client fills after the upload of this creation has begun, which is ${what}`, async (t) => {
+    let isBegun = false;
+    const { images, writes } = await openStub(t, {
+      answer({ method, url }, response) {
+        if (method === 'PUT') {
+          isBegun = true;
+          reject(response);
+        } else if (method === 'GET' && url === `/v2/images/${imageId}`)
+          reply(response, 200, wireImage({ ...image, status: isBegun ? 'saving' : 'queued' }));
+        else return false;
+        return true;
+      },
+    });
+    await assert.rejects(images.create(fields, { data: bytes }), kind);
+    assert.deepEqual(writes(), ['POST /images', `PUT /images/${imageId}/file`]);
   });
-  await assert.rejects(images.create({}, { data: bytes }), Conflict);
-  assert.deepEqual(writes(), ['POST /images', `PUT /images/${imageId}/file`]);
-});

@@ -1,5 +1,9 @@
 /** Closing a service: calls end with an error that says so, and what they left behind is removed before. */
 import assert from 'node:assert/strict';
+import { mkdtemp, readdir, rm, watch } from 'node:fs/promises';
+import type { ServerResponse } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { createLifetime } from '../../src/library/lifetime.ts';
 import type { ImageService } from '../../src/library/service.ts';
@@ -85,6 +89,43 @@ test('closing a service also ends the calls and removes the images of those for 
   const { rejected } = await creating(images.at(url));
   await images.close();
   assert.equal(writes().at(-1), `DELETE /images/${imageId}`);
+  await rejected;
+});
+
+test('no service for an address is made while its own is being closed', async (t) => {
+  const { promise: asked, resolve } = Promise.withResolvers<ServerResponse>();
+  const { images, url } = await openStub(t, {
+    image,
+    answer({ method }, response) {
+      if (method === 'DELETE') resolve(response);
+      return method === 'DELETE';
+    },
+  });
+  const { rejected } = await creating(images);
+  const closing = images.close();
+  const removal = await asked;
+  assert.throws(() => images.at(url), closed);
+  removal.writeHead(204).end();
+  await closing;
+  await rejected;
+});
+
+test('a file that a download has written in part is removed before its service is closed', async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'closing-'));
+  t.after(() => rm(folder, { recursive: true }));
+  const path = join(folder, 'disk.raw');
+  const { images } = await openStub(t, {
+    image: { ...image, status: 'active', size: 1000 },
+    answer({ method, url }, response) {
+      if (method !== 'GET' || url !== `/v2/images/${imageId}/file`) return false;
+      response.writeHead(200, { 'content-length': '1000' }).write('bytes');
+      return true;
+    },
+  });
+  const rejected = assert.rejects(images.downloadToFile(imageId, path), closed);
+  for await (const { filename } of watch(folder)) if (filename === 'disk.raw') break;
+  await images.close();
+  assert.deepEqual(await readdir(folder), []);
   await rejected;
 });
 

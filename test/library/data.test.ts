@@ -104,6 +104,17 @@ async function* letters() {
   for (const letter of 'abcdef') yield Buffer.from(letter);
 }
 
+/** A stream of another package is no instance of Node's class, and makes an iterator for each reader. */
+function foreignStream() {
+  const generator = letters();
+  return { pipe() {}, [Symbol.asyncIterator]: () => ({ next: () => generator.next() }) };
+}
+
+function wrapper() {
+  const generator = letters();
+  return { [Symbol.asyncIterator]: () => generator };
+}
+
 /** `return` is optional. */
 function iterator() {
   const generator = letters();
@@ -114,6 +125,8 @@ for (const [name, make] of [
   ['a stream', () => Readable.from(letters())],
   ['a generator', letters],
   ['an iterator without return', iterator],
+  ['a stream of another package', foreignStream],
+  ['an object that has one iterator', wrapper],
 ] as const) {
   test(`two calls at once with ${name} as their data do not share it: one gets all, and the other an InvalidRequest`, async (t) => {
     const { images, requests, bodies } = await openStub(t, {
@@ -128,7 +141,7 @@ for (const [name, make] of [
     const errors = results.flatMap((result) => (result.status === 'rejected' ? [result.reason] : []));
     assert.equal(errors.length, 1);
     assert.ok(errors[0] instanceof InvalidRequest, `${errors[0]}`);
-    assert.match(errors[0].message, /^data: another call is reading the stream$/);
+    assert.match(errors[0].message, /^data: another call reads it, or has read a part of it$/);
     const staged = bodies.filter((_, at) => requests[at]?.startsWith('PUT '));
     assert.deepEqual(
       staged.filter((body) => body !== '(incomplete)'),
@@ -136,6 +149,57 @@ for (const [name, make] of [
     );
   });
 }
+
+test('data that an earlier call has read in part is rejected, because a part of it would be sent', async (t) => {
+  let isFirst = true;
+  const { images, writes } = await openStub(t, {
+    image,
+    answer({ method }, response) {
+      if (method !== 'PUT') return false;
+      response.writeHead(204).end();
+      return true;
+    },
+  });
+  const generator = letters();
+  const data = {
+    async next() {
+      const { done, value } = await generator.next();
+      if (value?.toString() !== 'c' || !isFirst) return { done, value };
+      isFirst = false;
+      throw new Error('not now');
+    },
+    [Symbol.asyncIterator]() {
+      return this;
+    },
+  };
+  const given: never = untyped(data);
+  await assert.rejects(images.stage(imageId, given), /not now/);
+  const before = writes().length;
+  await assert.rejects(
+    images.stage(imageId, given),
+    /^InvalidRequest: data: another call reads it, or has read a part/,
+  );
+  assert.equal(writes().length, before);
+});
+
+test('data arrives as it was handed over, also if its memory is used again for what follows', async (t) => {
+  const { images, requests, bodies } = await openStub(t, {
+    image,
+    answer({ url }, response) {
+      if (url?.endsWith('/stage')) response.writeHead(204).end();
+      return url?.endsWith('/stage') === true;
+    },
+  });
+  async function* inOneBuffer() {
+    const buffer = Buffer.alloc(1);
+    for await (const letter of letters()) {
+      letter.copy(buffer);
+      yield buffer;
+    }
+  }
+  await images.stage(imageId, inOneBuffer());
+  assert.equal(bodies[requests.findIndex((request) => request.startsWith('PUT '))], 'abcdef');
+});
 
 test('data that makes a new iterator for each reader is sent by two calls at once', async (t) => {
   const { images, requests, bodies } = await openStub(t, {
