@@ -13,6 +13,7 @@ import { Agent, buildConnector, request } from 'undici';
 import { canonicalHost } from '../http/address-rules.ts';
 import { type EgressPolicy, guardConnector } from '../http/egress.ts';
 import { receiving } from '../http/receive-buffers.ts';
+import { pausedFrom } from '../http/small-pieces.ts';
 import { createTrust, type Trust, trustingConnector } from '../http/trust.ts';
 import { readCertificates } from './certificate.ts';
 
@@ -22,6 +23,8 @@ const connectTimeoutMs = 10_000;
 const maxConnections = 64;
 /** Servers close idle connections after a few seconds. A request must not meet that. */
 const idleMs = 1000;
+/** Pieces up to this length are read together where they arrive together. */
+const smallBytes = 64 * 1024;
 
 export interface SourceResponse {
   status: number;
@@ -133,11 +136,12 @@ export function createSourceTransport(policy: EgressPolicy, tls: SourceTls = {})
       bodyTimeout: 0,
     });
     const { proxy } = policy;
-    const dispatcher = proxy === undefined ? agent : agent.compose(proxy.forward);
+    const joined = proxy === undefined ? agent : agent.compose(proxy.forward);
+    const apart = joined.compose(pausedFrom(smallBytes));
     return {
       async get(url, headers, signal) {
-        const ahead = isJoined(url) ? {} : { highWaterMark: 0 };
-        const response = await request(url, { method: 'GET', headers, signal, dispatcher, ...ahead });
+        const by = isJoined(url) ? { dispatcher: joined } : { dispatcher: apart, highWaterMark: 0 };
+        const response = await request(url, { method: 'GET', headers, signal, ...by });
         responses++;
         response.body.on('error', () => {});
         const peer = peers.get(canonicalHost(url.hostname));

@@ -1,0 +1,68 @@
+/**
+ * A response of small pieces, such as the chunks of a chunked body. Where the body of a response reads nothing ahead, the client pauses its
+ * parser at each piece, and then gives it a copy of all that it has received and not parsed. With 1 MiB received at once, that
+ * cost 15 s of processor time for each MiB in chunks of one byte.
+ *
+ * Guarantees: a response is paused only when the reader has a certain number of bytes to read, so each of them is copied only a few times
+ * however small the pieces are; a piece of that length still reaches the reader by itself.
+ */
+import type { Dispatcher } from 'undici';
+
+/** For `Dispatcher.compose`. `bytes`: unread, from which on a response may be paused. */
+export function pausedFrom(bytes: number): Dispatcher.DispatcherComposeInterceptor {
+  return (dispatch) => (options, handler) => dispatch(options, withLatePauses(handler, bytes));
+}
+
+function withLatePauses(handler: Dispatcher.DispatchHandler, bytes: number): Dispatcher.DispatchHandler {
+  let unread = 0;
+
+  /** The body resumes the response when its reader has read everything. */
+  function late(controller: Dispatcher.DispatchController): Dispatcher.DispatchController {
+    return {
+      get aborted() {
+        return controller.aborted;
+      },
+      get paused() {
+        return controller.paused;
+      },
+      get reason() {
+        return controller.reason;
+      },
+      get rawHeaders() {
+        return controller.rawHeaders ?? null;
+      },
+      get rawTrailers() {
+        return controller.rawTrailers ?? null;
+      },
+      abort: (reason) => controller.abort(reason),
+      pause() {
+        if (unread >= bytes) controller.pause();
+      },
+      resume() {
+        unread = 0;
+        controller.resume();
+      },
+    };
+  }
+
+  let current: { of: Dispatcher.DispatchController; late: Dispatcher.DispatchController } | undefined;
+  function lateOf(controller: Dispatcher.DispatchController): Dispatcher.DispatchController {
+    if (current?.of !== controller) current = { of: controller, late: late(controller) };
+    return current.late;
+  }
+
+  return {
+    onRequestStart: (controller, context) => handler.onRequestStart?.(controller, context),
+    onRequestUpgrade: (...args) => handler.onRequestUpgrade?.(...args),
+    onResponseStart: (controller, ...rest) => handler.onResponseStart?.(lateOf(controller), ...rest),
+    onResponseData(controller, piece) {
+      unread += piece.length;
+      handler.onResponseData?.(lateOf(controller), piece);
+    },
+    onResponseEnd: (...args) => handler.onResponseEnd?.(...args),
+    onResponseError: (...args) => handler.onResponseError?.(...args),
+    onResponseStarted: () => handler.onResponseStarted?.(),
+    onBodySent: (chunk) => handler.onBodySent?.(chunk),
+    onRequestSent: () => handler.onRequestSent?.(),
+  };
+}
