@@ -23,7 +23,11 @@ const largestBytes = mib;
 const leastLargeBytes = 256 * kib;
 /** The rest of a buffer is not read into if it is less than this part of it: each read costs a call of the system. */
 const leastPart = 1 / 4;
-/** In use at once, at most: the memory of further ones is left to the garbage collector. Readers have fewer in use. */
+/**
+ * In use at once, at most, by a connection that reads a file alone, and by one of several: the memory of further ones is left to the garbage
+ * collector. Readers have fewer in use, but none gives back what the client has joined with the next bytes.
+ */
+const mostLentAlone = 8;
 const mostLentBytes = 8 * mib;
 /**
  * Kept for each open connection of a pool: as much as one of several that read a file together may be ahead of its reader. Without
@@ -87,6 +91,10 @@ function largeBytes({ all }: Pool): number {
   return Math.max(share - (share % smallBytes), leastLargeBytes);
 }
 
+function mostLent(pool: Pool): number {
+  return pool.connections > 1 ? mostLentBytes : mostLentAlone * largeBytes(pool);
+}
+
 /** `receiveFor` is called before the socket receives anything, because a server responds only to requests. */
 export function createReceiveBuffers(pool: Pool): {
   onread: OnReadOpts;
@@ -123,7 +131,7 @@ export function createReceiveBuffers(pool: Pool): {
     lenders.set(buffer.buffer, lender);
     lent.push(buffer);
     lentBytes += bytes;
-    while (lentBytes > mostLentBytes) lentBytes -= lent.shift()?.length ?? lentBytes;
+    while (lentBytes > mostLent(pool)) lentBytes -= lent.shift()?.length ?? lentBytes;
     filled = 0;
     return buffer;
   }

@@ -5,6 +5,8 @@ import { createServer as createPlainServer, type RequestListener } from 'node:ht
 import { createServer as createTlsServer } from 'node:https';
 import { Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
 import { buildConnector } from 'undici';
 import { createEgressPolicy } from '../../src/http/egress.ts';
@@ -19,6 +21,9 @@ import { digestOf, generated, pieces } from '../env/content.ts';
 import { listen } from '../openstack/stub.ts';
 
 const mib = 2 ** 20;
+
+setFlagsFromString('--expose-gc');
+const collect: () => void = runInNewContext('gc');
 
 /** What Node does with the buffers of a connection that receives pieces of these lengths. Returns the end of the connection. */
 function receive(
@@ -109,6 +114,29 @@ test('of what is given back no more than 4 MiB is kept for each open connection,
     assert(kept() <= Math.max(7 - ended, 1) * 4 * mib, `${kept()} bytes`);
   }
 });
+
+for (const [open, most] of [
+  [1, 8],
+  [64, 2],
+] as const)
+  test(`one of ${open} connections refers to no more than ${most} MiB of what its reader does not give back`, () => {
+    collect();
+    const before = process.memoryUsage().arrayBuffers;
+    let isFirst = true;
+    const end = receive(
+      Array.from({ length: 100 }, () => 256 * 1024),
+      (piece) => {
+        if (isFirst) giveBack(piece);
+        isFirst = false;
+      },
+      createPool({ open: open - 1 }),
+    );
+    collect();
+    const held = process.memoryUsage().arrayBuffers - before;
+    end();
+    assert(held <= (most + 0.5) * mib, `${held} bytes`);
+    assert(held >= most * mib - mib, `${held} bytes`);
+  });
 
 test('several connections share the length of the reads of one, and none reads less than 256 KiB', () => {
   const all = { open: 0 };
