@@ -51,7 +51,7 @@ export interface FailedCreation {
 
 /** Removes an image whose creation has failed, because its id is often unknown to the caller; not one that another client fills. */
 export async function withdraw(
-  client: ImageClient,
+  client: Pick<ImageClient, 'get' | 'patch' | 'remove'>,
   id: string,
   failed: FailedCreation,
   signal: AbortSignal,

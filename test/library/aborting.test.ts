@@ -65,6 +65,18 @@ for (const [name, options] of creations) {
     await rejected;
   });
 
+  test(`a creation ${name} that is aborted before it fails rejects with the reason of the abort`, async (t) => {
+    const { answer, asked } = holding();
+    const { images } = await openStub(t, { image, answer });
+    const abort = new AbortController();
+    const reason = new Error('enough');
+    const rejected = assert.rejects(images.create({}, { ...options, signal: abort.signal }), reason);
+    const response = await asked;
+    abort.abort(reason);
+    reply(response, 413, { message: 'the quota is used up' });
+    await rejected;
+  });
+
   for (const [what, lose, kind] of [
     ['is lost', (response: ServerResponse) => void response.socket?.destroy(), GlanceConnectionFailed],
     ['is the page of a portal', (response: ServerResponse) => void response.end('<html></html>'), GlanceUnavailable],

@@ -152,7 +152,7 @@ for (const [name, make] of [
 
 test('data that an earlier call has read in part is rejected, because a part of it would be sent', async (t) => {
   let isFirst = true;
-  const { images, writes } = await openStub(t, {
+  const { images, requests } = await openStub(t, {
     image,
     answer({ method }, response) {
       if (method !== 'PUT') return false;
@@ -174,12 +174,12 @@ test('data that an earlier call has read in part is rejected, because a part of 
   };
   const given: never = untyped(data);
   await assert.rejects(images.stage(imageId, given), /not now/);
-  const before = writes().length;
+  const before = requests.length;
   await assert.rejects(
     images.stage(imageId, given),
     /^InvalidRequest: data: another call reads it, or has read a part/,
   );
-  assert.equal(writes().length, before);
+  assert.equal(requests.length, before);
 });
 
 test('data arrives as it was handed over, also if its memory is used again for what follows', async (t) => {

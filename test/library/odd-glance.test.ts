@@ -258,6 +258,46 @@ test('a response that shows another image than was requested is malformed', asyn
   assert.deepEqual(writes(), ['POST /images']);
 });
 
+test('a creation whose response shows another image fails, and nothing is done to that image', async (t) => {
+  const other = '6b1fd7a2-0000-4000-8000-00000000000b';
+  const { images, writes } = await openStub(t, {
+    answer({ method }, response) {
+      if (method === 'POST') reply(response, 201, { ...wireImage(), id: other });
+      return method === 'POST';
+    },
+  });
+  await assert.rejects(images.create({}), GlanceUnavailable);
+  assert.deepEqual(writes(), ['POST /images', `DELETE /images/${imageId}`]);
+});
+
+test('a change whose response shows another image fails', async (t) => {
+  const { images } = await openStub(t, {
+    answer({ method }, response) {
+      if (method === 'PATCH')
+        reply(response, 200, { ...wireImage({ name: 'x' }), id: '6b1fd7a2-0000-4000-8000-00000000000b' });
+      return method === 'PATCH';
+    },
+  });
+  await assert.rejects(images.update(imageId, { name: 'x' }), GlanceUnavailable);
+});
+
+test('an id that Glance writes in capitals is the same id', async (t) => {
+  const shown = { ...wireImage({ name: 'x' }), id: imageId.toUpperCase() };
+  const { images } = await openStub(t, {
+    answer({ method, url }, response) {
+      const isImage = method === 'POST' || url === `/v2/images/${imageId}`;
+      if (isImage) reply(response, 200, shown);
+      return isImage;
+    },
+  });
+  for (const act of [
+    () => images.show(imageId),
+    () => images.create({ name: 'x' }),
+    () => images.update(imageId, { name: 'x' }),
+  ])
+    assert.equal((await act()).id, shown.id);
+});
+
 test('a tag that fits into a path is not lost where another one needs all tags to be sent', async (t) => {
   let tags = ['old'];
   let others: Promise<unknown> | undefined;

@@ -1,5 +1,6 @@
 /** Changes of one image at the same time, by this service and by other clients: none undoes another. */
 import assert from 'node:assert/strict';
+import type { ServerResponse } from 'node:http';
 import { type TestContext, test } from 'node:test';
 import { InvalidRequest } from '../../src/glance/errors.ts';
 import type { ConnectedImageService } from '../../src/library/connect.ts';
@@ -71,6 +72,37 @@ test('two updates at the same time that purge each leave one of both declaration
   const { images, image } = await changeable(t, {});
   await Promise.all(['a', 'b'].map((key) => images.update(imageId, { properties: { [key]: '1' } })));
   assert.deepEqual(image(), wireImage({ b: '1' }));
+});
+
+test('a change that waits for another one of its image ends when it is aborted, and a later one is made', async (t) => {
+  const { promise: asked, resolve } = Promise.withResolvers<ServerResponse>();
+  const { images, writes } = await openStub(t, {
+    answer({ method, url }, response) {
+      if (!url?.includes('/tags/')) return false;
+      if (url.endsWith('/first')) resolve(response);
+      else response.writeHead(204).end();
+      return method === 'PUT';
+    },
+  });
+  const first = images.addTag(imageId, 'first');
+  const response = await asked;
+  const abort = new AbortController();
+  const second = assert.rejects(images.addTag(imageId, 'second', { signal: abort.signal }), { name: 'AbortError' });
+  const third = images.addTag(imageId, 'third');
+  abort.abort();
+  await second;
+  response.writeHead(204).end();
+  await Promise.all([first, third]);
+  assert.deepEqual(
+    writes(),
+    ['first', 'third'].map((tag) => `PUT /images/${imageId}/tags/${tag}`),
+  );
+});
+
+test('a change that Glance accepts and does not make fails at once', async (t) => {
+  const { images, writes } = await openStub(t);
+  await assert.rejects(images.update(imageId, { properties: { a: '1' } }), /did not make it: \/a$/);
+  assert.equal(writes().length, 1);
 });
 
 test('a property that another client adds during a purge is removed, too', async (t) => {
