@@ -31,6 +31,10 @@ describe('when a resource is due', () => {
     const resource = resourceOf({ status: { ...settled, conditions } });
     assert.deepEqual(dueOf(resource, '7', now), { kind: 'settled', intervalMs: 600_000 });
   });
+  test('a resource of which another image may still be created is due', () => {
+    const operation = { version: memoryVersion, uid, incomplete: true };
+    assert.deepEqual(dueOf(resourceOf({ status: { ...settled, operation } }), '7', now), { kind: 'now' });
+  });
   test('a failed resource is not due before its retry time', () => {
     assert.deepEqual(dueOf(resourceOf({ status: failing }), '7', now), { kind: 'notDue', ms: 60_000 });
     const at = new Date('2026-01-02T00:01:00Z');

@@ -105,7 +105,7 @@ describe('Ready after a failure', () => {
   for (const [code, status] of rows)
     test(`an image that was Ready is ${status} after the failure ${code}, and one that was not stays False`, () => {
       const error = new OperatorError('no way to the cloud', { code });
-      assert.equal(verdictsOnFailure(error, failure, true, false).ready.status, status);
-      assert.equal(verdictsOnFailure(error, failure, false, false).ready.status, 'False');
+      assert.equal(verdictsOnFailure(error, failure, true, undefined).ready.status, status);
+      assert.equal(verdictsOnFailure(error, failure, false, undefined).ready.status, 'False');
     });
 });

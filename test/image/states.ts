@@ -126,7 +126,7 @@ export const moment: Moment = {
   specHash: 'declared',
   generation: 1,
   reconcileAt: undefined,
-  deleting: false,
+  deletion: undefined,
   recordOnly: false,
   imported: undefined,
   pinning: declaredBy(resourceOf()),

@@ -189,7 +189,7 @@ export const anyReport: fc.Arbitrary<AnyReport> = fc.record({
     generation: fc.nat(),
     specHash: fc.constantFrom('one', 'another'),
     reconcileAt: fc.option(anyText, { nil: undefined }),
-    deleting: fc.boolean(),
+    deletion: fc.constantFrom('Delete' as const, 'Retain' as const, undefined),
     recordOnly: fc.boolean(),
     imported: fc.constantFrom('adopted' as const, 'observed' as const, undefined),
     pinning: anyPinning,

@@ -16,8 +16,9 @@ const idOf = (world: World, number: number) => imageIDOf(world.resource?.metadat
 async function killedAtCreation(
   whileDeleting: (call: Call, nth: number) => Fate,
   prepare: (world: World) => void = () => {},
+  spec = specOf('a'),
 ): Promise<World> {
-  const world = createWorld({ spec: specOf('a'), lateMs });
+  const world = createWorld({ spec, lateMs });
   prepare(world);
   await world.clock.advance(60_000);
   let isSent = false;
@@ -83,23 +84,41 @@ test('an image that came late and that a database which lags behind does not sho
   assert.deepEqual([world.resource, world.show()], [undefined, []]);
 });
 
+const retained = specOf('a', {}, { deletionPolicy: 'Retain' });
+
 for (const [outcome, fate] of [
   ['its response is lost', 'lost'],
   ['Glance is not available', 'refused'],
   ['the operator is killed after it', 'crash-after'],
   ['the operator is killed before it', 'crash-before'],
+  ['it takes longer than the reconcile', 'timeout-late'],
 ] as const)
-  for (const op of ['create', 'delete'])
-    test(`no image is left when ${outcome}, where an ID is used up (${op})`, async () => {
+  for (const [op, policy, spec] of ['create', 'delete'].flatMap((one) => [
+    [one, 'Delete', specOf('a')] as const,
+    [one, 'Retain', retained] as const,
+  ]))
+    test(`no image is left when ${outcome}, where an ID is used up (${op}, ${policy})`, async () => {
       let isFirst = true;
-      const world = await killedAtCreation((call) => {
+      const first = (call: Call) => {
         if (call.op !== op || !isFirst) return 'ok';
         isFirst = false;
         return fate;
-      });
+      };
+      const world = await killedAtCreation(first, undefined, spec);
       assert.equal(isFirst, false);
+      await world.settle();
       await assertNothingLeft(world);
     });
+
+test('a resource whose images stay says for ten minutes that its next ID cannot be used up, and then goes', async () => {
+  const down = new OperatorError('the database is gone', { code: 'GlanceUnavailable' });
+  const world = await killedAtCreation(({ op }) => (op === 'create' ? down : 'ok'), undefined, retained);
+  assert.match(world.message() ?? '', /^cannot complete the deletion yet: .*the database is gone/);
+  assert.doesNotMatch(world.message() ?? '', /leave its image in Glance/);
+  await world.clock.advance(600_000);
+  await world.settle();
+  assert.equal(world.resource, undefined);
+});
 
 test('a resource goes although Glance does not let its next ID be used up', async () => {
   for (const code of ['Forbidden', 'QuotaExceeded', 'InvalidRequest', 'PropertyProtected'] as const) {
@@ -218,4 +237,72 @@ test('a creation for which there is no room and that is not needed any more does
   await world.settle(8);
   await world.clock.advance(lateMs);
   assert.deepEqual([world.ready(), world.show().length], ['True Ready', 1]);
+});
+
+for (const fate of ['lost', 'refused'] as const)
+  test(`an image that is Ready and never compared is looked at until its next ID is used up (${fate})`, async () => {
+    const never = { interval: '0' };
+    const world = createWorld({ spec: specOf('a', {}, never), lateMs: 300_000 });
+    await world.settle();
+    await world.clock.advance(60_000);
+    let creations = 0;
+    world.decide(({ op }) => {
+      if (op !== 'create') return 'ok';
+      creations++;
+      return creations === 1 ? 'crash-late' : creations === 2 ? fate : 'ok';
+    });
+    world.edit(specOf('b', {}, never));
+    while (creations === 0) await world.step();
+    world.edit(specOf('a', {}, never));
+    await world.step();
+    await world.clock.advance(5_000);
+    const outcome = await world.step();
+    assert.deepEqual([world.ready(), creations, outcome], ['True Ready', 2, { kind: 'requeueAfter', afterMs: 60_000 }]);
+    await world.clock.advance(60_000);
+    assert.deepEqual(await world.step(), { kind: 'awaitChange' });
+    await world.clock.advance(300_000);
+    assert.deepEqual([world.ready(), world.show().length], ['True Ready', 1]);
+  });
+
+/** A second image was requested by this process, and the status was lost. */
+async function forgottenRequest(): Promise<World> {
+  const world = createWorld({ spec: specOf('a'), lateMs: 30_000 });
+  await world.settle();
+  await world.clock.advance(700_000);
+  let isSent = false;
+  world.decide(({ op }) => {
+    if (op !== 'create' || isSent) return 'ok';
+    isSent = true;
+    return 'timeout-late';
+  });
+  world.edit(specOf('b'));
+  while (!isSent) await world.step();
+  await world.clock.advance(10_000);
+  world.loseStatus();
+  return world;
+}
+
+test('a second image that is not needed any more does not appear although the status was lost', async () => {
+  const world = await forgottenRequest();
+  world.edit(specOf('a'));
+  await world.settle();
+  await world.clock.advance(60_000);
+  assert.deepEqual([world.ready(), world.show().length], ['True Ready', 1]);
+});
+
+test('a deletion with a lost status records what may still appear before it waits for it', async () => {
+  const world = await forgottenRequest();
+  const id = idOf(world, 1);
+  await world.clock.advance(19_000);
+  world.lagging.add(id);
+  await world.clock.advance(2_000);
+  assert(world.used.has(id));
+  world.delete();
+  await world.step();
+  assert.match(world.message() ?? '', /an earlier request may have created it/);
+  await world.clock.advance(4_000);
+  await world.step();
+  world.lagging.delete(id);
+  await world.settle();
+  assert.deepEqual([world.resource, world.show()], [undefined, []]);
 });

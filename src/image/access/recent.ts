@@ -17,12 +17,14 @@ export interface RecentImages {
   deleted(id: string): void;
   /** How long it is not believed yet that an image does not exist, in ms. 0: it does not exist. */
   doubtMs(id: string): number;
-  /** How long an image whose ID is used may still appear, in ms, since this was first read. */
+  /** How long an image whose ID is used, and that this process has not deleted, may still appear, in ms, since this was first read. */
   usedMs(id: string): number;
   /** How long a request to create it is likely to be on its way still, in ms: of this process, or of one that was killed before. */
   onItsWayMs(id: string): number;
   /** Whether such a request may still arrive: a Glance that is overloaded, or a proxy, may hold it for minutes. */
   mayArrive(id: string): boolean;
+  /** Whether it may still, and this process has sent it. */
+  isSent(id: string): boolean;
   /** Neither this process nor one before it has sent a request to create it. */
   unsent(id: string): void;
 }
@@ -30,7 +32,7 @@ export interface RecentImages {
 /** More than a database lags behind the one that took the write, and than a request is on its way, as long as both work. */
 const lagMs = 5_000;
 /** More than servers and proxies hold a request. */
-const heldMs = 600_000;
+export const heldMs = 600_000;
 /** More than are created in that time. */
 const most = 1_000;
 
@@ -47,12 +49,14 @@ export function createRecentImages(clock: Pick<Clock, 'monotonic'>): RecentImage
     deleted: (id) => void createdAt.set(id, Number.NEGATIVE_INFINITY),
     doubtMs: (id) => leftMs(createdAt.get(id) ?? startedAt),
     usedMs(id) {
+      if (createdAt.get(id) === Number.NEGATIVE_INFINITY) return 0;
       const at = usedAt.get(id) ?? clock.monotonic();
       usedAt.set(id, at);
       return leftMs(at);
     },
     onItsWayMs: (id) => leftMs(sentAt.get(id) ?? startedAt),
     mayArrive: (id) => sinceMs(sentAt.get(id) ?? startedAt) < heldMs,
+    isSent: (id) => sinceMs(sentAt.get(id) ?? Number.NEGATIVE_INFINITY) < heldMs,
     unsent: (id) => void sentAt.set(id, Number.NEGATIVE_INFINITY),
   };
 }

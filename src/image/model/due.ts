@@ -9,7 +9,7 @@ import type { GlanceImage } from '../../api/glanceimage.ts';
 import { abandonAnnotation, reconcileAtAnnotation } from '../../api/group.ts';
 import { parseDuration } from '../../lib/duration.ts';
 import { longestDelayMs } from '../../lib/error-codes.ts';
-import { newerVersionIn } from './memory.ts';
+import { isIncompleteIn, newerVersionIn } from './memory.ts';
 import { sanitise } from './sanitise.ts';
 
 export type Due = { kind: 'now' } | { kind: 'notDue'; ms: number } | { kind: 'settled'; intervalMs: number };
@@ -35,7 +35,7 @@ export function dueOf(resource: GlanceImage, secretVersions: string | undefined,
     const ms = Date.parse(status.nextAttemptTime) - now.getTime();
     return ms > 0 && ms <= longestWaitMs ? { kind: 'notDue', ms } : { kind: 'now' };
   }
-  if (!isConvergedReason(reason) || isUnknown) return { kind: 'now' };
+  if (!isConvergedReason(reason) || isUnknown || isIncompleteIn(status)) return { kind: 'now' };
   return { kind: 'settled', intervalMs: parseDuration(spec.interval) };
 }
 

@@ -177,6 +177,11 @@ export function newerVersionIn({ operation }: GlanceImage['status']): number | u
   return typeof version === 'number' && version > memoryVersion ? version : undefined;
 }
 
+/** Whether there may be images that the memory of this status does not name. */
+export function isIncompleteIn({ operation }: GlanceImage['status']): boolean {
+  return operation?.['version'] === memoryVersion && operation['incomplete'] === true;
+}
+
 export function recall({ metadata, status }: Pick<GlanceImage, 'metadata' | 'status'>): Recollection {
   const { uid } = metadata;
   const { operation } = status;

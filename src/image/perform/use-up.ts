@@ -18,16 +18,16 @@ import { type PerformContext, perform } from './perform.ts';
 export type UsedUp =
   /** No such request can create an image, as far as Glance lets us make sure of it. */
   | { kind: 'done'; memory: Memory }
-  /** The image is there: all of them have to be looked at again. */
-  | { kind: 'appeared'; memory: Memory }
-  /** The ID is used, by an image that a database which lags behind may not show yet, in ms. */
-  | { kind: 'inDoubt'; memory: Memory; ms: number }
+  /** The ID is used, by an image that is there, or that a database which lags behind may not show yet: it is looked for again after this time. */
+  | { kind: 'inDoubt'; ms: number }
   | { kind: 'failed'; memory: Memory; error: unknown }
   | { kind: 'gone' }
   | { kind: 'outdated' };
 
 /** An earlier process may have found IDs used by others, and gone on behind them before it recorded that. */
 const mostIDs = 8;
+/** It is there, and a list may be of a database that lags behind. */
+const inDoubt = { kind: 'inDoubt' as const, ms: 1_000 };
 
 export async function useUpNext(known: Memory, context: PerformContext): Promise<UsedUp> {
   let memory = known;
@@ -41,9 +41,9 @@ export async function useUpNext(known: Memory, context: PerformContext): Promise
     const [revision] = made.state.observed.revisions;
     if (revision !== undefined && made.kind !== 'changed') return remove(revision.image, made.state, context);
     if (made.kind === 'failed') return whenFailed(made.error, imageID, made.state.memory);
-    if (revision !== undefined && isOurs(revision.ownership)) return { kind: 'appeared', memory };
+    if (revision !== undefined && isOurs(revision.ownership)) return inDoubt;
     const ms = context.recent.usedMs(imageID);
-    if (ms > 0) return { kind: 'inDoubt', memory, ms };
+    if (ms > 0) return { kind: 'inDoubt', ms };
     memory = { ...memory, next: number + 1 };
   }
   return done(memory);
@@ -53,7 +53,7 @@ async function remove(image: Image, state: State, context: PerformContext): Prom
   const why = 'it only kept its ID from a request that was sent before';
   const removed = await perform({ kind: 'delete', image, why, mustGo: true }, state, context);
   if (removed.kind === 'gone' || removed.kind === 'outdated') return removed;
-  return removed.kind === 'done' ? done(removed.state.memory) : { kind: 'appeared', memory: state.memory };
+  return removed.kind === 'done' ? done(removed.state.memory) : inDoubt;
 }
 
 function done({ incomplete: _, ...memory }: Memory): UsedUp {

@@ -27,7 +27,7 @@ const quietRunMs = 2_000;
 /** A first transfer that starts within this time costs no status that says that it waits for a slot. */
 const quietQueueMs = 30_000;
 
-/** No image is looked at more often because of its time, and no timer is set for longer. */
+/** No image is looked at more often because of its time, or because another one may still be created, and no timer is set for longer. */
 const shortestRecheckMs = 60_000;
 const longestRecheckMs = 24 * 3_600_000;
 
@@ -85,7 +85,7 @@ export function quietStartMs(
 
 function outcomeOf(
   { key, resource, pinning, startedMs }: Pass,
-  { end }: Report,
+  { end, memory }: Report,
   status: GlanceImageStatus,
   { drift, clock }: ReconcileContext,
 ): Outcome {
@@ -95,7 +95,8 @@ function outcomeOf(
       const comparedMs = intervalMs === 0 ? undefined : drift.compared(key, startedMs, intervalMs);
       const retentionMs = retentionDueMs({ ...resource, status }, clock.now());
       const retiredMs = retentionMs === undefined ? undefined : Math.max(retentionMs, shortestRecheckMs);
-      return lookAgain(comparedMs, pinning.nextMs, retiredMs);
+      const unnamedMs = memory.incomplete === true ? shortestRecheckMs : undefined;
+      return lookAgain(comparedMs, pinning.nextMs, retiredMs, unnamedMs);
     }
     case 'held':
       return { kind: 'requeue' };

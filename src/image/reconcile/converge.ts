@@ -4,8 +4,11 @@
  * Guarantees: each way out is a report, or an outcome that asks for another reconcile.
  */
 import type { ImportSpec } from '../../api/import.ts';
+import type { Outcome } from '../../controller/outcome.ts';
 import { attempt } from '../../lib/errors.ts';
 import { type Desired, desire } from '../model/desired.ts';
+import { imageIDOf } from '../model/identity.ts';
+import type { Memory } from '../model/memory.ts';
 import { isOurs } from '../model/ownership.ts';
 import type { ActiveTransfer, Report } from '../model/report.ts';
 import type { State } from '../model/step.ts';
@@ -61,7 +64,7 @@ export async function converge(pass: Pass, context: ReconcileContext): Promise<R
   const { doubtMs } = seen.value;
   if (doubtMs > 0) return outcome({ kind: 'requeueAfter', afterMs: doubtMs });
   const start = await withoutUnneeded(pass, desired, seen.value.state, perform);
-  if (start === 'again') return outcome({ kind: 'requeue' });
+  if ('kind' in start) return outcome(start);
   const kept = await keepUpFirst(pass, start, perform, cloud, context);
   const pursued = kept.kind === 'done' ? await pursue(desired, kept.state, perform) : kept;
   if (pursued.kind === 'gone') return outcome({ kind: 'awaitChange' });
@@ -86,19 +89,33 @@ export async function converge(pass: Pass, context: ReconcileContext): Promise<R
 
 /** An image that was requested before, and that the plan does not need any more, must not appear later. */
 async function withoutUnneeded(
-  { memory: { incomplete, next } }: Pass,
+  pass: Pass,
   desired: Desired,
   state: State,
   perform: PerformContext,
-): Promise<State | 'again'> {
+): Promise<State | Extract<Outcome, { kind: 'requeue' | 'requeueAfter' }>> {
   const isEnough = state.observed.revisions.some(({ ownership }) => isOurs(ownership));
-  if (incomplete !== true || state.memory.next > next || !isEnough) return state;
+  if (!isEnough || !isRequested(pass, state.memory, perform)) return state;
   const { steps } = plan(desired, state, perform.clock.now());
   if (steps.some(({ kind }) => kind === 'create')) return state;
   const used = await useUpNext(state.memory, perform);
-  if (!('memory' in used) || used.kind === 'appeared') return 'again';
-  // Otherwise the next reconcile tries it again.
-  return { ...state, memory: used.kind === 'done' ? used.memory : { ...used.memory, incomplete } };
+  switch (used.kind) {
+    case 'done':
+      return { ...state, memory: used.memory };
+    case 'inDoubt':
+      return { kind: 'requeueAfter', afterMs: used.ms };
+    // A later reconcile tries it again.
+    case 'failed':
+      return { ...state, memory: { ...used.memory, incomplete: true } };
+    case 'gone':
+    case 'outdated':
+      return { kind: 'requeue' };
+  }
+}
+
+/** Whether a next image was requested. Without a memory, this process knows of its own requests. */
+function isRequested({ memory, isLost }: Pass, { uid, next }: Memory, { recent }: PerformContext): boolean {
+  return isLost ? recent.isSent(imageIDOf(uid, next)) : memory.incomplete === true && memory.next === next;
 }
 
 /** The image to use is looked at only where another one is filled for a publisher's newer file. */

@@ -1,5 +1,6 @@
 /** The moment of a reconcile: what its status depends on in addition to the report. */
 
+import { withDefaults } from '../../api/defaults.ts';
 import type { GlanceImage } from '../../api/glanceimage.ts';
 import { reconcileAtAnnotation } from '../../api/group.ts';
 import { valueHash } from '../../lib/hash.ts';
@@ -22,7 +23,7 @@ export function momentOf(
     generation: metadata.generation,
     specHash: specHashOf(pinning.declared.spec),
     reconcileAt: metadata.annotations[reconcileAtAnnotation],
-    deleting: metadata.deletionTimestamp !== undefined,
+    deletion: metadata.deletionTimestamp === undefined ? undefined : withDefaults(spec).deletionPolicy,
     recordOnly: spec.content === undefined,
     imported: spec.import && (spec.managementPolicy === 'Observe' ? 'observed' : 'adopted'),
     pinning,

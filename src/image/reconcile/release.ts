@@ -8,16 +8,17 @@ import { withDefaults } from '../../api/defaults.ts';
 import { abandonAnnotation } from '../../api/group.ts';
 import { OperatorError } from '../../lib/errors.ts';
 import type { CloudPlace } from '../access/clouds.ts';
+import { imageIDOf } from '../model/identity.ts';
 import type { Memory } from '../model/memory.ts';
 import { isOurs } from '../model/ownership.ts';
-import type { Change } from '../model/report.ts';
+import type { Change, Report } from '../model/report.ts';
 import type { State } from '../model/step.ts';
 import { mayBeRequested, observeAll, onItsWayMs } from '../observe/observe.ts';
 import { type PerformContext, perform } from '../perform/perform.ts';
 import { useUpNext } from '../perform/use-up.ts';
 import { changeOfForeign, deletionEvents } from '../status/events.ts';
 import { openCloud } from './open.ts';
-import { failed, newerOperator, outcome, type Pass, type Reached, type ReconcileContext } from './pass.ts';
+import { failed, newerOperator, outcome, type Pass, type Reached, type ReconcileContext, withReport } from './pass.ts';
 import { performContext } from './perform-context.ts';
 import { retain } from './retain.ts';
 
@@ -43,11 +44,20 @@ export async function release(pass: Pass, context: ReconcileContext): Promise<Re
   const cloud = opened.value;
   if (cloud === undefined) return outcome({ kind: 'requeue' });
   const deleted = await deleteImages(memory, cloud.place, performContext(pass, undefined, cloud, context));
-  if (deleted.doubtMs !== undefined) return outcome({ kind: 'requeueAfter', afterMs: deleted.doubtMs });
-  if (deleted.error !== undefined)
-    return failed(pass, deleted.error, context, { secret, memory: deleted.memory, changes: deleted.changes });
+  const learned = { secret, memory: deleted.memory, changes: deleted.changes };
+  if (deleted.doubtMs !== undefined) return waiting(learned, deleted.doubtMs);
+  if (deleted.error !== undefined) return failed(pass, deleted.error, context, learned);
   for (const { type, reason, note } of deletionEvents(deleted.changes)) resources.event(resource, type, reason, note);
   return { kind: 'released' };
+}
+
+/** Once an image is deleted, the memory alone says which one may still appear. */
+function waiting(learned: Omit<Report, 'end'>, ms: number): Reached {
+  const { memory, changes } = learned;
+  if (changes.length === 0) return outcome({ kind: 'requeueAfter', afterMs: ms });
+  const why = 'an earlier request may have created it, and Glance may not show it yet';
+  const imageID = imageIDOf(memory.uid, memory.next);
+  return withReport({ ...learned, end: { kind: 'waiting', phase: 'Waiting', imageID, why, ms } });
 }
 
 interface Deleted {
@@ -94,10 +104,9 @@ async function deleteImages(memory: Memory, here: CloudPlace, context: PerformCo
         case 'outdated':
           return { memory: state.memory, changes };
         case 'inDoubt':
-          return { memory: kept(used.memory), changes, doubtMs: used.ms };
+          return { memory: kept(state.memory), changes, doubtMs: used.ms };
         case 'failed':
           return { memory: kept(used.memory), changes, error: used.error };
-        case 'appeared':
       }
     }
     seen = await observeAll(context, state.memory, here);

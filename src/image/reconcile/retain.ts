@@ -3,24 +3,26 @@
  * of the same namespace, name and identity takes them back, in any cluster. One that waits for its first data is deleted, because no
  * consumer can use it.
  *
- * Guarantees: the deletion succeeds, whatever becomes of the marks. An Event says what stays in Glance, and which marks stay on it.
+ * Guarantees: the deletion succeeds, whatever becomes of the marks, and after ten minutes also if the next ID cannot be used up. An Event
+ * says what stays in Glance, and which marks stay on it.
  */
 import type { Outcome } from '../../controller/outcome.ts';
 import type { JsonPatchOperation } from '../../glance/patch.ts';
-import { attempt } from '../../lib/errors.ts';
+import { type Attempt, attempt } from '../../lib/errors.ts';
+import { heldMs } from '../access/recent.ts';
 import { clusterProperty } from '../model/identity.ts';
-import type { Memory } from '../model/memory.ts';
+import { type Memory, msSince } from '../model/memory.ts';
 import { isOurs } from '../model/ownership.ts';
 import type { Change } from '../model/report.ts';
 import type { Revision } from '../model/revisions.ts';
 import type { State } from '../model/step.ts';
 import { mayBeRequested, observeAll, onItsWayMs } from '../observe/observe.ts';
 import { type PerformContext, perform } from '../perform/perform.ts';
-import { useUpNext } from '../perform/use-up.ts';
+import { type UsedUp, useUpNext } from '../perform/use-up.ts';
 import { patchable } from '../plan/takeover.ts';
 import { changeOfForeign, deletionEvents } from '../status/events.ts';
 import { openCloud } from './open.ts';
-import { newerOperator, outcome, type Pass, type Reached, type ReconcileContext } from './pass.ts';
+import { failed, newerOperator, outcome, type Pass, type Reached, type ReconcileContext } from './pass.ts';
 import { performContext } from './perform-context.ts';
 
 interface Removed {
@@ -36,7 +38,7 @@ interface Removed {
 type Removal =
   | Removed
   /** Nothing was done. */
-  | { kind: 'again'; outcome: Outcome };
+  | { kind: 'again'; reached: Reached };
 
 export async function retain(pass: Pass, context: ReconcileContext): Promise<Reached> {
   const { resource, memory, identity } = pass;
@@ -46,7 +48,7 @@ export async function retain(pass: Pass, context: ReconcileContext): Promise<Rea
   const removal: Removal = removed.ok
     ? removed.value
     : { kind: 'removed', kept: [], marked: memory.images.map((id) => ({ id, error: removed.error })), changes: [] };
-  if (removal.kind === 'again') return outcome(removal.outcome);
+  if (removal.kind === 'again') return removal.reached;
   const { kept, marked, changes } = removal;
   const inGlance = 'in Glance (deletionPolicy: Retain)';
   if (kept.length > 0) resources.event(resource, 'Normal', 'Retained', `${inWords(kept)} kept ${inGlance}`);
@@ -64,17 +66,23 @@ export async function retain(pass: Pass, context: ReconcileContext): Promise<Rea
 
 async function removeMarks(pass: Pass, context: ReconcileContext): Promise<Removal> {
   if (pass.newerVersion !== undefined) throw newerOperator(pass.newerVersion);
-  const { cloud: opened } = await openCloud(pass, context);
+  const { cloud: opened, secret } = await openCloud(pass, context);
   if (!opened.ok) throw opened.error;
-  if (opened.value === undefined) return { kind: 'again', outcome: { kind: 'requeue' } };
+  if (opened.value === undefined) return again({ kind: 'requeue' });
   const performing = performContext(pass, undefined, opened.value, context);
   const seen = await observeAll(performing, pass.memory, opened.value.place);
   const { observed, memory, doubtMs } = seen;
   const afterMs = Math.max(doubtMs, onItsWayMs(performing, memory));
-  if (afterMs > 0) return { kind: 'again', outcome: { kind: 'requeueAfter', afterMs } };
-  const used = mayBeRequested(pass.memory, seen) ? await useUpNext(memory, performing) : undefined;
-  if (used?.kind === 'appeared') return { kind: 'again', outcome: { kind: 'requeue' } };
-  if (used?.kind === 'inDoubt') return { kind: 'again', outcome: { kind: 'requeueAfter', afterMs: used.ms } };
+  if (afterMs > 0) return again({ kind: 'requeueAfter', afterMs });
+  if (mayBeRequested(pass.memory, seen)) {
+    const used = await attempt(context.grace, () => useUpNext(memory, performing));
+    if (used.ok && used.value.kind === 'inDoubt') return again({ kind: 'requeueAfter', afterMs: used.value.ms });
+    const error = whyNotUsed(used);
+    if (error !== undefined && isNew(pass, context)) {
+      const kept = { ...memory, incomplete: true as const };
+      return { kind: 'again', reached: failed(pass, error, context, { secret, memory: kept }) };
+    }
+  }
   const ours = observed.revisions.filter(({ ownership }) => isOurs(ownership));
   const kept: string[] = [];
   const marked: { id: string; error: unknown }[] = [];
@@ -90,6 +98,20 @@ async function removeMarks(pass: Pass, context: ReconcileContext): Promise<Remov
   }
   const changes = [...deleted, ...observed.revisions.flatMap(changeOfForeign)];
   return { kind: 'removed', kept, marked, changes };
+}
+
+function again(one: Outcome): Removal {
+  return { kind: 'again', reached: outcome(one) };
+}
+
+function whyNotUsed(used: Attempt<UsedUp>): unknown {
+  if (!used.ok) return used.error;
+  return used.value.kind === 'failed' ? used.value.error : undefined;
+}
+
+/** A request from before the deletion may still arrive. */
+function isNew({ resource: { metadata } }: Pass, { clock }: Pick<ReconcileContext, 'clock'>): boolean {
+  return msSince(metadata.deletionTimestamp ?? '', clock.now()) < heldMs;
 }
 
 /** The operator created it and has not filled it. Without a declared content, another client may be about to. */

@@ -2,7 +2,9 @@
  * The conditions of a failure. Invariant: the message has the cause in the message of the server, the number of attempts, and what
  * happens next.
  */
+
 import type { Verdicts } from '../../api/conditions.ts';
+import type { CompleteSpec } from '../../api/defaults.ts';
 import { abandonAnnotation } from '../../api/group.ts';
 import { isReason, type Reason, reasons } from '../../api/reasons.ts';
 import type { LastError } from '../../api/status.ts';
@@ -92,13 +94,13 @@ export function verdictsOnFailure(
   error: OperatorError,
   failure: Failure,
   wasReady: boolean,
-  deleting: boolean,
+  deletion: CompleteSpec['deletionPolicy'] | undefined,
 ): Pick<Verdicts, 'ready' | 'activity'> {
   const reason = reasonOf(error);
   const { message: cause } = failure.lastError;
-  const message = deleting
-    ? `cannot delete the image: ${cause}. ${whatNext(failure)}. ${wayOut}${whereToRead(reason)}`
-    : `${cause}. ${whatNext(failure)}${whereToRead(reason)}`;
+  const what = deletion === undefined ? '' : isNotDone[deletion];
+  const wayOut = deletion === 'Delete' ? `. ${release}` : '';
+  const message = `${what}${cause}. ${whatNext(failure)}${wayOut}${whereToRead(reason)}`;
   const ready = {
     status: wasReady && outages.has(reason) ? ('Unknown' as const) : ('False' as const),
     reason,
@@ -108,7 +110,11 @@ export function verdictsOnFailure(
   return { ready, activity: { kind: 'reconciling', reason: 'ProgressingWithRetry', message } };
 }
 
-const wayOut = `To release the resource and leave its image in Glance, set its annotation ${abandonAnnotation} to "true"`;
+const isNotDone: Readonly<Record<CompleteSpec['deletionPolicy'], string>> = {
+  Delete: 'cannot delete the image: ',
+  Retain: 'cannot complete the deletion yet: ',
+};
+const release = `To release the resource and leave its image in Glance, set its annotation ${abandonAnnotation} to "true"`;
 
 function whatNext({ lastError, nextAttemptTime, reaction }: Failure): string {
   const attempt = `Attempt ${lastError.attempts} failed`;

@@ -13,6 +13,7 @@ import {
   type Verdicts,
   type Warning,
 } from '../../api/conditions.ts';
+import type { CompleteSpec } from '../../api/defaults.ts';
 import type { GlanceImageStatus, SeenImage, TransferStatus } from '../../api/status.ts';
 import { formatBytes } from '../../lib/bytes.ts';
 import { compact } from '../../lib/compact.ts';
@@ -36,7 +37,8 @@ export interface Moment {
   specHash: string;
   /** Value of the reconcile-at annotation that was handled. */
   reconcileAt: string | undefined;
-  deleting: boolean;
+  /** The policy of a resource that is being deleted. */
+  deletion: CompleteSpec['deletionPolicy'] | undefined;
   /** No content is declared: nothing says what the data should be. */
   recordOnly: boolean;
   /** What happens to an image that existed before; undefined where there is none. */
@@ -236,7 +238,7 @@ function verdictsOf(end: End, scene: Scene): Pick<Verdicts, 'ready' | 'activity'
       );
     case 'failed': {
       if (failure === undefined) throw new Error('a failed end has a failure');
-      return verdictsOnFailure(end.error, failure, wasReady(previous, moment), moment.deleting);
+      return verdictsOnFailure(end.error, failure, wasReady(previous, moment), moment.deletion);
     }
     default:
       return unreachable(end);
@@ -284,7 +286,7 @@ function working(
 }
 
 function whenConverged({ image, imageID, moment }: Pick<Scene, 'image' | 'imageID' | 'moment'>): ConditionVerdict {
-  if (moment.deleting) return { status: 'True', reason: 'Ready', message: 'the image is being deleted' };
+  if (moment.deletion !== undefined) return { status: 'True', reason: 'Ready', message: 'the image is being deleted' };
   const size = image?.size === undefined ? '' : `, ${formatBytes(image.size)}`;
   const state = `image ${imageID} is ${image?.status ?? 'there'}`;
   if (moment.imported === 'observed')

@@ -61,7 +61,7 @@ export function whileNewerIsMade(scene: UpkeepScene): Main {
     case 'differs':
       return main;
     case 'failed':
-      return failure === undefined ? main : verdictsOnFailure(upkeep.error, failure, wasReady, false);
+      return failure === undefined ? main : verdictsOnFailure(upkeep.error, failure, wasReady, undefined);
     case 'stillFailing':
       return failingAsBefore(previous) ?? main;
     case 'notCompared':
