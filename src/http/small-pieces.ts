@@ -8,6 +8,9 @@
  */
 import type { Dispatcher } from 'undici';
 
+/** What a piece counts for at least, because the object of each one takes memory too: 64 KiB in pieces of one byte took 6 MiB. */
+const leastWeight = 64;
+
 /** For `Dispatcher.compose`. `bytes`: unread, from which on a response may be paused. */
 export function pausedFrom(bytes: number): Dispatcher.DispatcherComposeInterceptor {
   return (dispatch) => (options, handler) => dispatch(options, withLatePauses(handler, bytes));
@@ -56,7 +59,7 @@ function withLatePauses(handler: Dispatcher.DispatchHandler, bytes: number): Dis
     onRequestUpgrade: (...args) => handler.onRequestUpgrade?.(...args),
     onResponseStart: (controller, ...rest) => handler.onResponseStart?.(lateOf(controller), ...rest),
     onResponseData(controller, piece) {
-      unread += piece.length;
+      unread += Math.max(piece.length, leastWeight);
       handler.onResponseData?.(lateOf(controller), piece);
     },
     onResponseEnd: (...args) => handler.onResponseEnd?.(...args),

@@ -23,7 +23,7 @@ const connectTimeoutMs = 10_000;
 const maxConnections = 64;
 /** Servers close idle connections after a few seconds. A request must not meet that. */
 const idleMs = 1000;
-/** Pieces up to this length are read together where they arrive together. */
+/** Pieces up to this length in all, such as the records of TLS, are read together where they arrive together. */
 const smallBytes = 64 * 1024;
 
 export interface SourceResponse {
@@ -104,14 +104,7 @@ export function createSourceTransport(policy: EgressPolicy, tls: SourceTls = {})
     return trusted;
   };
 
-  /**
-   * `isJoined`: whether bodies are read ahead. Each read then asks for more before it takes what is there, and joins both in new memory.
-   * That is of use where the pieces are small: the records of TLS, and what one of several slow connections sends.
-   */
-  function open(
-    limits: { connections: number; pipelining: number },
-    isJoined: (url: URL) => boolean,
-  ): KeptConnection & { ended(): Promise<void> } {
+  function open(limits: { connections: number; pipelining: number }): KeptConnection & { ended(): Promise<void> } {
     /** The address of each host, as of its last connection. */
     const peers = new Map<string, string>();
     let responses = 0;
@@ -136,12 +129,12 @@ export function createSourceTransport(policy: EgressPolicy, tls: SourceTls = {})
       bodyTimeout: 0,
     });
     const { proxy } = policy;
-    const joined = proxy === undefined ? agent : agent.compose(proxy.forward);
-    const apart = joined.compose(pausedFrom(smallBytes));
+    const layers = [...(proxy === undefined ? [] : [proxy.forward]), pausedFrom(smallBytes)];
+    const dispatcher = agent.compose(layers);
     return {
       async get(url, headers, signal) {
-        const by = isJoined(url) ? { dispatcher: joined } : { dispatcher: apart, highWaterMark: 0 };
-        const response = await request(url, { method: 'GET', headers, signal, ...by });
+        // Nothing is read ahead: a read would ask for more before it takes what is there, and join both in new memory.
+        const response = await request(url, { method: 'GET', headers, signal, dispatcher, highWaterMark: 0 });
         responses++;
         response.body.on('error', () => {});
         const peer = peers.get(canonicalHost(url.hostname));
@@ -166,15 +159,12 @@ export function createSourceTransport(policy: EgressPolicy, tls: SourceTls = {})
     };
   }
 
-  const single = open(
-    { connections: maxConnections, pipelining: pipelining.none },
-    ({ protocol }) => protocol === 'https:',
-  );
+  const single = open({ connections: maxConnections, pipelining: pipelining.none });
   const kept = new Set<ReturnType<typeof open>>();
   return {
     get: single.get,
     keep(reuse) {
-      const connection = open({ connections: 1, pipelining: pipelining[reuse] }, () => true);
+      const connection = open({ connections: 1, pipelining: pipelining[reuse] });
       kept.add(connection);
       return connection;
     },
