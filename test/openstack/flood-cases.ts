@@ -2,8 +2,10 @@
  * Every response of a cloud that is parsed, and how a hostile server floods it. A case is one operation, one field of its
  * response, and one kind of flood in the place of that field.
  */
+import { Readable } from 'node:stream';
 import type { ImageClient } from '../../src/glance/client/index.ts';
 import { serverUse } from '../../src/openstack/compute.ts';
+import type { Purpose } from '../../src/openstack/services.ts';
 import type { Session } from '../../src/openstack/session.ts';
 
 export type Json = string | number | boolean | null | Json[] | { [key: string]: Json };
@@ -11,6 +13,8 @@ export type Json = string | number | boolean | null | Json[] | { [key: string]: 
 export interface Endpoint {
   /** Names the operation in messages. */
   name: string;
+  /** The request whose response is flooded. */
+  operation: `${Purpose['service']}.${Purpose['operation']}`;
   /** The files whose schemas read the response. */
   schemas: readonly string[];
   /** The path of the flooded response. */
@@ -69,9 +73,24 @@ async function all<T>(items: AsyncIterable<T>): Promise<number> {
   return count;
 }
 
+/** Its fields are flooded as those of `image`. */
+const smallImage: Json = {
+  id: imageID,
+  status: 'active',
+  visibility: 'private',
+  created_at: '2026-01-01T00:00:00Z',
+  updated_at: '2026-01-01T00:00:00Z',
+};
+
+/** A response in which an honest server sends nothing of interest. */
+function empty(operation: Endpoint['operation'], path: RegExp, run: Endpoint['run']): Endpoint {
+  return { name: `the response to ${operation}`, operation, schemas: [], path, honest: {}, run };
+}
+
 export const endpoints: readonly Endpoint[] = [
   {
     name: 'versions of Keystone',
+    operation: 'identity.versions',
     schemas: ['openstack/discovery.ts'],
     path: /^\/v3\/?$/,
     honest: { version: { id: 'v3.14', status: 'stable', links: [{ rel: 'self', href: 'URL' }] } },
@@ -79,6 +98,7 @@ export const endpoints: readonly Endpoint[] = [
   },
   {
     name: 'an access token',
+    operation: 'identity.accessToken',
     schemas: ['openstack/access-token.ts'],
     federated: true,
     path: /\/oauth\/token$/,
@@ -87,6 +107,7 @@ export const endpoints: readonly Endpoint[] = [
   },
   {
     name: 'the discovery document of an identity provider',
+    operation: 'identity.accessToken',
     schemas: ['openstack/access-token.ts'],
     federated: true,
     path: /\/openid-configuration$/,
@@ -95,6 +116,7 @@ export const endpoints: readonly Endpoint[] = [
   },
   {
     name: 'sign-in',
+    operation: 'identity.signIn',
     schemas: ['openstack/keystone.ts', 'openstack/catalog.ts'],
     path: /\/auth\/tokens$/,
     honest: token,
@@ -102,6 +124,7 @@ export const endpoints: readonly Endpoint[] = [
   },
   {
     name: 'versions of Glance',
+    operation: 'image.versions',
     schemas: ['openstack/discovery.ts'],
     path: /\/versions\/?$/,
     honest: { versions: [{ id: 'v2.17', status: 'CURRENT', links: [{ rel: 'self', href: 'URL' }] }] },
@@ -109,6 +132,7 @@ export const endpoints: readonly Endpoint[] = [
   },
   {
     name: 'an image',
+    operation: 'image.read',
     schemas: ['glance/image.ts'],
     path: /\/images\/[^/]+$/,
     honest: image,
@@ -116,6 +140,7 @@ export const endpoints: readonly Endpoint[] = [
   },
   {
     name: 'a page of images',
+    operation: 'image.list',
     schemas: ['glance/image.ts', 'glance/client/call.ts', 'glance/client/records.ts'],
     path: /\/images$/,
     honest: { images: [image], first: '/v2/images' },
@@ -123,6 +148,7 @@ export const endpoints: readonly Endpoint[] = [
   },
   {
     name: 'import methods',
+    operation: 'image.importMethods',
     schemas: ['glance/client/imports.ts'],
     path: /\/info\/import$/,
     honest: { 'import-methods': { value: ['web-download'] } },
@@ -130,6 +156,7 @@ export const endpoints: readonly Endpoint[] = [
   },
   {
     name: 'tasks of an image',
+    operation: 'image.tasks',
     schemas: ['glance/client/imports.ts'],
     path: /\/tasks$/,
     honest: { tasks: [{ id: 'a', type: 'api_image_import', status: 'success', message: '' }] },
@@ -137,6 +164,7 @@ export const endpoints: readonly Endpoint[] = [
   },
   {
     name: 'stores',
+    operation: 'image.stores',
     schemas: ['glance/client/stores.ts'],
     path: /\/info\/stores$/,
     honest: { stores: [{ id: 'a', description: 'b', default: 'true' }] },
@@ -144,6 +172,7 @@ export const endpoints: readonly Endpoint[] = [
   },
   {
     name: 'details of the stores',
+    operation: 'image.stores',
     schemas: ['glance/client/stores.ts'],
     path: /\/info\/stores\/detail$/,
     honest: { stores: [{ id: 'a', type: 'file', weight: 0, properties: { data_dir: '/a' } }] },
@@ -151,6 +180,7 @@ export const endpoints: readonly Endpoint[] = [
   },
   {
     name: 'usage of quotas',
+    operation: 'image.usage',
     schemas: ['glance/client/info.ts'],
     path: /\/info\/usage$/,
     honest: { usage: { image_size_total: { limit: 1, usage: 0 } } },
@@ -158,6 +188,7 @@ export const endpoints: readonly Endpoint[] = [
   },
   {
     name: 'servers that use an image',
+    operation: 'compute.servers',
     schemas: ['openstack/compute.ts'],
     path: /\/servers$/,
     honest: { servers: [{ id: imageID, name: 'a', links: [{ rel: 'self', href: 'https://nova.example.com' }] }] },
@@ -165,6 +196,7 @@ export const endpoints: readonly Endpoint[] = [
   },
   {
     name: 'the schema of images',
+    operation: 'image.schema',
     optional: true,
     schemas: ['glance/cloud-schema.ts'],
     path: /\/schemas\/image$/,
@@ -173,6 +205,7 @@ export const endpoints: readonly Endpoint[] = [
   },
   {
     name: 'members',
+    operation: 'image.members',
     schemas: ['glance/client/members.ts'],
     path: /\/members$/,
     honest: { members: [member] },
@@ -180,6 +213,7 @@ export const endpoints: readonly Endpoint[] = [
   },
   {
     name: 'a member',
+    operation: 'image.setMember',
     schemas: ['glance/client/members.ts'],
     path: /\/members\/p$/,
     honest: member,
@@ -187,11 +221,56 @@ export const endpoints: readonly Endpoint[] = [
   },
   {
     name: 'locations',
+    operation: 'image.locations',
     schemas: ['glance/image.ts'],
     path: /\/locations$/,
     honest: [{ url: 'file:///a', metadata: {} }],
     run: ({ images, signal }) => images.locations.list(imageID, signal),
   },
+  {
+    name: 'a new image',
+    operation: 'image.create',
+    schemas: ['glance/image.ts'],
+    path: /\/images$/,
+    honest: smallImage,
+    run: ({ images, signal }) => images.create(imageID, {}, signal),
+  },
+  {
+    name: 'a changed image',
+    operation: 'image.update',
+    schemas: ['glance/image.ts'],
+    path: /\/images\/[^/]+$/,
+    honest: smallImage,
+    run: ({ images, signal }) => images.patch(imageID, [{ op: 'replace', path: '/status', value: 'active' }], signal),
+  },
+  {
+    name: 'a new member',
+    operation: 'image.addMember',
+    schemas: ['glance/client/members.ts'],
+    path: /\/members$/,
+    honest: member,
+    run: ({ images, signal }) => images.members.add(imageID, 'p', signal),
+  },
+  empty('image.delete', /\/images\/[^/]+$/, ({ images, signal }) => images.remove(imageID, signal)),
+  empty('image.upload', /\/file$/, ({ images, signal }) =>
+    images.upload(imageID, Readable.from([Buffer.from('bytes')]), { isQueued: true, signal }),
+  ),
+  empty('image.stage', /\/stage$/, ({ images, signal }) =>
+    images.stage(imageID, Readable.from([Buffer.from('bytes')]), { isQueued: true, signal }),
+  ),
+  empty('image.import', /\/images\/[^/]+\/import$/, ({ images, signal }) =>
+    images.importImage(imageID, { method: { name: 'glance-direct' } }, signal),
+  ),
+  empty('image.removeMember', /\/members\/p$/, ({ images, signal }) => images.members.remove(imageID, 'p', signal)),
+  empty('image.removeFromStore', /\/stores\/a\/[^/]+$/, ({ images, signal }) =>
+    images.removeFromStore(imageID, 'a', signal),
+  ),
+  empty('image.addLocation', /\/locations$/, ({ images, signal }) =>
+    images.locations.add(imageID, 'file:///a', undefined, signal),
+  ),
+  empty('image.tag', /\/tags\/a$/, ({ images, signal }) => images.addTag(imageID, 'a', signal)),
+  empty('image.deactivate', /\/deactivate$/, ({ images, signal }) => images.deactivate(imageID, signal)),
+  empty('image.reactivate', /\/reactivate$/, ({ images, signal }) => images.reactivate(imageID, signal)),
 ];
 
 /** What a hostile server puts in the place of a field: `bytes` is the size of the whole response. */

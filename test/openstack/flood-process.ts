@@ -7,9 +7,10 @@ import { createServer } from 'node:http';
 import { createImageClient } from '../../src/glance/client/index.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { parseCloud } from '../../src/openstack/clouds.ts';
+import type { Purpose } from '../../src/openstack/services.ts';
 import { createSession } from '../../src/openstack/session.ts';
 import { createTransport } from '../../src/openstack/transport.ts';
-import { endpoints, flooded, floods, type Json, pathsOf } from './flood-cases.ts';
+import { type Endpoint, endpoints, flooded, floods, type Json, pathsOf } from './flood-cases.ts';
 
 /** Below the limits in bytes of most responses, so that the other limits have to hold. */
 const fieldBytes = 1_900_000;
@@ -19,8 +20,8 @@ let hostile: { path: RegExp; body: string; status: number } | undefined;
 let origin = '';
 const honestOf = (path: string): Json => endpoints.find((each) => each.path.test(path))?.honest ?? {};
 
-const server = createServer((request, response) => {
-  request.resume();
+const server = createServer(async (request, response) => {
+  for await (const _ of request);
   const path = new URL(request.url ?? '', 'http://a').pathname;
   const isHostile = hostile?.path.test(path) === true;
   const body = isHostile && hostile !== undefined ? hostile.body : JSON.stringify(honestOf(path));
@@ -52,9 +53,10 @@ const cloudsYaml = JSON.stringify({
   },
 });
 
-async function attempt({ run, federated = false }: (typeof endpoints)[number]): Promise<string> {
+async function attempt({ run, federated = false }: Endpoint, onRequest = (_: Purpose) => {}): Promise<string> {
   const cloud = parseCloud({ cloudsYaml }, federated ? 'federated' : 'a');
-  const transport = createTransport({ tls: cloud.tls, userAgent: 'test', clock: systemClock });
+  const observe = ({ purpose }: { purpose: Purpose }) => onRequest(purpose);
+  const transport = createTransport({ tls: cloud.tls, userAgent: 'test', clock: systemClock, observe });
   const session = createSession({ cloud, transport, clock: systemClock, random: () => 0.5 });
   try {
     await run({
@@ -79,7 +81,11 @@ for (const endpoint of endpoints) {
     print({ field: at.join('.'), kind, bytes, status: code, message: await attempt(endpoint) });
     hostile = undefined;
   };
-  print({ kind: 'honest', message: await attempt(endpoint) });
+  const sent: string[] = [];
+  hostile = { path, body: JSON.stringify(honest), status };
+  const message = await attempt(endpoint, ({ service, operation }) => sent.push(`${service}.${operation}`));
+  hostile = undefined;
+  print({ kind: 'honest', message, sent });
   for (const at of pathsOf(honest)) for (const kind of Object.keys(floods)) await flood(kind, at, fieldBytes);
   await flood('zeros', [], wholeBytes);
   await flood('zeros', [], wholeBytes, 400);

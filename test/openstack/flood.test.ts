@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { before, describe, test } from 'node:test';
 import { promisify } from 'node:util';
 import { z } from 'zod';
+import { operations } from '../../src/openstack/services.ts';
 import { endpoints, floods } from './flood-cases.ts';
 
 const src = join(import.meta.dirname, '../../src');
@@ -18,6 +19,7 @@ const result = z.object({
   kind: z.string(),
   status: z.number().default(200),
   message: z.string(),
+  sent: z.array(z.string()).default([]),
 });
 const last = z.object({ origin: z.url() });
 
@@ -62,6 +64,20 @@ describe('a cloud that floods its responses', () => {
       [],
     );
     assert.equal(honest.length, endpoints.length);
+  });
+
+  test('every request is flooded whose response is parsed', () => {
+    const honest = new Map(
+      results.flatMap(({ endpoint, kind, sent }) => (kind === 'honest' ? [[endpoint, sent]] : [])),
+    );
+    for (const { name, operation } of endpoints) assert.ok(honest.get(name)?.includes(operation), name);
+    const flooded = new Set<string>(endpoints.map(({ operation }) => operation));
+    const all = Object.entries(operations).flatMap(([service, names]) => names.map((name) => `${service}.${name}`));
+    assert.deepEqual(
+      all.filter((operation) => !flooded.has(operation)),
+      // Data, and a list that is read as the one of Glance.
+      ['image.download', 'key-manager.versions', 'key-manager.readPayload'],
+    );
   });
 
   test('the error of a flood names the host, the limit and its value', () => {
