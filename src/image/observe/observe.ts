@@ -147,12 +147,16 @@ export function isOfOtherCluster({ ownership }: Revision): boolean {
   return ownership.kind === 'foreign' && ownership.why === 'cluster';
 }
 
-/** Consumers may know an image that has data, also a hidden one, by its ID. */
+/**
+ * Consumers may know an image that has data, also a hidden one, by its ID. One that was taken over, or moved here, has no ID of this uid
+ * and uses up none.
+ */
 export function withFound(memory: Memory, { image, number }: Revision): Memory {
   const isPublished = image.status === 'active' || image.status === 'deactivated';
   const isKnown = memory.images.includes(image.id);
   const found = withImage(memory, image.id, isPublished && !isKnown);
-  return { ...found, next: Math.max(found.next, number + 1) };
+  const isNumbered = imageIDOf(memory.uid, number) === image.id;
+  return isNumbered ? { ...found, next: Math.max(found.next, number + 1) } : found;
 }
 
 export function revisionOf(image: Image, claim: Claim): Revision {
