@@ -30,6 +30,16 @@ const open = (t: TestContext, options: TestServiceOptions = {}) => openService(t
 const is = (method: string, end: string) => (request: ProxiedRequest) =>
   request.method === method && request.path.endsWith(end);
 
+test('no update is lost of several for one image at the same time, although Glance saves whole images', async (t) => {
+  const { images } = await open(t);
+  const { id } = await images.create({});
+  const properties = Object.fromEntries(Array.from({ length: 12 }, (_, at) => [`key${at}`, 'x']));
+  await Promise.all(
+    Object.keys(properties).map((key) => images.update(id, { properties: { [key]: 'x' } }, { purge: false })),
+  );
+  assert.deepEqual((await images.show(id)).properties, properties);
+});
+
 test('lists in mappings and block_device_mapping are JSON for Glance and lists again when shown', async (t) => {
   const { images, project } = await open(t);
   const properties = {
