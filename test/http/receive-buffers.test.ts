@@ -156,6 +156,15 @@ test('several connections share the length of the reads of one, and none reads l
   assert.equal(connect().length, mib);
 });
 
+test('nothing is received into the last quarter of a buffer, because each read costs the same', () => {
+  const seen: number[] = [];
+  receive([1, mib, ...Array.from({ length: 20 }, () => 800 * 1024)], (piece) => {
+    seen.push(piece.length);
+    giveBack(piece);
+  });
+  assert.deepEqual(new Set(seen.slice(3)), new Set([800 * 1024]));
+});
+
 test('a piece of other origin is not given back', () => {
   giveBack(Buffer.alloc(10));
   giveBack(new Uint8Array(10));

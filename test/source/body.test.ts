@@ -22,6 +22,22 @@ describe('a broken body', () => {
     await assert.rejects(read(source), failsWith('SourceTooShort', /after 11 of 100 bytes/, 'backoff'));
   });
 
+  test('a body that ends before the end of its range is SourceTooShort, whatever its framing', async () => {
+    const body = Readable.from([Buffer.from('first bytes')]);
+    const chunks = readBody({
+      ...whole(body, 100),
+      url: 'http://example.com/',
+      ...{ clock: systemClock, limits },
+      signal: new AbortController().signal,
+    });
+    await assert.rejects(
+      async () => {
+        for await (const _ of chunks);
+      },
+      failsWith('SourceTooShort', /after 11 of 100 bytes/),
+    );
+  });
+
   for (const connection of ['keep-alive', 'close'])
     for (const framing of ['content-length: 100', 'transfer-encoding: chunked'])
       test(`a body cut by a reset is SourceTooShort (${framing}, connection: ${connection})`, async () => {

@@ -129,3 +129,9 @@ test('where the system does not count the time of processors, any number of them
   time.now = 1000;
   assert.equal(idleProcessors(), Number.POSITIVE_INFINITY);
 });
+
+test('any number of threads may leave', () => {
+  const { shared, joined } = threads(100);
+  for (const { thread } of joined) shared.leave(thread);
+  assert.equal(shared.join().thread, 0);
+});

@@ -14,70 +14,76 @@ test('stripes come in order and without a gap, up to the first byte that a conne
     connections: fc.integer({ min: 1, max: 8 }),
     /** The stripe that begins nearest after this byte breaks in its middle. */
     breaksAt: fc.option(fc.nat(3000), { nil: undefined }),
+    breaksBy: fc.constantFrom('an error', 'an end'),
+    heldStripes: fc.constantFrom(4, 40),
     turns: fc.infiniteStream(fc.nat(4)),
   });
   await fc.assert(
-    fc.asyncProperty(cases, async ({ size, from: wanted, stripeBytes, piece, connections, breaksAt, turns }) => {
-      const from = Math.min(wanted, size);
-      const heldBytes = stripeBytes * 4;
-      let delivered = from;
-      let arrived = 0;
-      let reading = 0;
-      let broken: number | undefined;
-      async function* read(begin: number, end: number) {
-        reading++;
-        assert(reading <= 2 * connections, `${reading} stripes are read at once`);
-        assert(end - delivered <= heldBytes, 'too much is held');
-        try {
-          for (let at = begin; at < end; at += piece) {
-            for (let turn = turns.next().value ?? 0; turn > 0; turn--) await new Promise(setImmediate);
-            if (broken === undefined && breaksAt !== undefined && at >= breaksAt) {
-              broken = at;
-              throw new Error('broken');
+    fc.asyncProperty(
+      cases,
+      async ({ size, from: wanted, stripeBytes, piece, connections, breaksAt, breaksBy, heldStripes, turns }) => {
+        const from = Math.min(wanted, size);
+        const heldBytes = stripeBytes * heldStripes;
+        let delivered = from;
+        let arrived = 0;
+        let reading = 0;
+        let broken: number | undefined;
+        async function* read(begin: number, end: number) {
+          reading++;
+          assert(reading <= 2 * connections, `${reading} stripes are read at once`);
+          assert(end - delivered <= heldBytes, 'too much is held');
+          try {
+            for (let at = begin; at < end; at += piece) {
+              for (let turn = turns.next().value ?? 0; turn > 0; turn--) await new Promise(setImmediate);
+              if (broken === undefined && breaksAt !== undefined && at >= breaksAt) {
+                broken = at;
+                if (breaksBy === 'an end') return;
+                throw new Error('broken');
+              }
+              yield Buffer.from(Array.from({ length: Math.min(piece, end - at) }, (_, offset) => byteAt(at + offset)));
             }
-            yield Buffer.from(Array.from({ length: Math.min(piece, end - at) }, (_, offset) => byteAt(at + offset)));
+          } finally {
+            reading--;
           }
-        } finally {
-          reading--;
         }
-      }
-      let channels = 0;
-      const openChannel = () => {
-        assert(++channels <= connections, `${channels} connections`);
-        let last = Promise.resolve();
-        return {
-          // As a connection does: a stripe comes after the one before.
-          async *read(begin: number, end: number) {
-            const due = last;
-            const { promise, resolve } = Promise.withResolvers<void>();
-            last = promise;
-            try {
-              await due;
-              yield* read(begin, end);
-            } finally {
-              resolve();
-            }
-          },
+        let channels = 0;
+        const openChannel = () => {
+          assert(++channels <= connections, `${channels} connections`);
+          let last = Promise.resolve();
+          return {
+            // As a connection does: a stripe comes after the one before.
+            async *read(begin: number, end: number) {
+              const due = last;
+              const { promise, resolve } = Promise.withResolvers<void>();
+              last = promise;
+              try {
+                await due;
+                yield* read(begin, end);
+              } finally {
+                resolve();
+              }
+            },
+          };
         };
-      };
-      const stripes = createStripes({
-        openChannel,
-        from,
-        to: size,
-        stripeBytes: () => stripeBytes,
-        heldBytes: () => heldBytes,
-        onArrival(bytes) {
-          arrived += bytes;
-        },
-        connections: () => connections,
-      });
-      for (let chunk = await stripes.next(); chunk !== undefined; chunk = await stripes.next()) {
-        for (const byte of chunk) assert.equal(byte, byteAt(delivered++));
-      }
-      assert.equal(delivered, broken ?? size);
-      assert(arrived >= delivered - from);
-      if (broken !== undefined) assert.equal(stripes.hasBegun(), false);
-    }),
+        const stripes = createStripes({
+          openChannel,
+          from,
+          to: size,
+          stripeBytes: () => stripeBytes,
+          heldBytes: () => heldBytes,
+          onArrival(bytes) {
+            arrived += bytes;
+          },
+          connections: () => connections,
+        });
+        for (let chunk = await stripes.next(); chunk !== undefined; chunk = await stripes.next()) {
+          for (const byte of chunk) assert.equal(byte, byteAt(delivered++));
+        }
+        assert.equal(delivered, broken ?? size);
+        assert(arrived >= delivered - from);
+        if (broken !== undefined) assert.equal(stripes.hasBegun(), false);
+      },
+    ),
     { numRuns: 100 },
   );
 });
