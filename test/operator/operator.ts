@@ -9,6 +9,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
+import { bareEnvironment } from '../env/environment.ts';
 
 export interface Operator {
   readonly pid: number;
@@ -69,7 +70,7 @@ export async function startOperator(options: OperatorOptions): Promise<Operator>
   const args = [...program, 'run', '--kubeconfig', kubeconfig, '--health-address', '127.0.0.1:0', ...flags];
   const child = spawn(process.execPath, args, {
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: { PATH: process.env['PATH'], ...ofTheImage, ...env },
+    env: { ...bareEnvironment(), ...ofTheImage, ...env },
   });
   return attachOperator(child, awaited);
 }

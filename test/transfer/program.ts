@@ -60,7 +60,7 @@ export function start(
   args: readonly string[],
   { stdin = '', env = {}, cwd = root }: CommandOptions = {},
 ): RunningCommand {
-  const child = spawn(file, [...before, ...args], { cwd, env: { PATH: process.env['PATH'], ...env } });
+  const child = spawn(file, [...before, ...args], { cwd, env: { ...bareEnvironment(), ...env } });
   child.stdin.on('error', () => {});
   child.stdin.end(stdin);
   const leave = () => child.kill('SIGKILL');
