@@ -73,6 +73,8 @@ const table = {
   Conflict: backoff,
   /** The IDs that were tried are used up; the next attempt uses others. A cloud may say so of every ID. */
   ImageIDsUsed: backoff,
+  /** A database of Glance lags behind, or there is no such image. That is clear some seconds later, however often it was tried before. */
+  ImageNotKnownYet: after(seconds(5)),
   NotFound: backoff,
   ImageGone: backoff,
   ProxyRefused: changeOrAfter(minutes(10)),

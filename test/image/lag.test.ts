@@ -87,7 +87,7 @@ test('a change or deletion of a new image that a database which lags behind does
     const recent = createRecentImages(createVirtualClock());
     recent.created(image.id);
     const performed = await perform(step, stateOf([image]), performOn(stubGlance([]), { recent }));
-    assert.equal(codeOf(performed), 'GlanceUnavailable', step.kind);
+    assert.equal(codeOf(performed), 'ImageNotKnownYet', step.kind);
     assert.deepEqual(performed.kind === 'failed' && performed.state.memory.images, [image.id]);
   }
 });
@@ -183,6 +183,18 @@ test('an ID that Glance calls used, and shows nowhere, is skipped five seconds l
     await clock.advance(2_000);
   }
   assert.deepEqual(kinds, ['failed', 'failed', 'failed', 'changed']);
+});
+
+test('an ID that Glance calls used, and shows nowhere, is tried again five seconds later, however often the operator was restarted', async () => {
+  const world = createWorld({ spec: specOf('a') });
+  world.used.add(first);
+  for (let restarts = 0; restarts < 9; restarts++) {
+    await world.restart();
+    assert.deepEqual(await world.step(), { kind: 'requeueAfter', afterMs: 5_000 });
+    await world.clock.advance(600_000);
+  }
+  await world.settle();
+  assert.equal(world.ready(), 'True Ready');
 });
 
 test('an image may appear until five seconds after the request to create it has failed, however long that took', async () => {

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { delimiter, join, resolve } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { z } from 'zod';
+import { bareEnvironment } from '../env/environment.ts';
 
 const root = resolve(import.meta.dirname, '../..');
 

@@ -379,7 +379,7 @@ function vanished({ id }: Image, before: State, { recent }: Look): Performed {
 function notYetKnown(id: string): OperatorError {
   return new OperatorError(
     `Glance does not know image ${id}, which it may have created a moment ago: its databases may lag behind`,
-    { code: 'GlanceUnavailable' },
+    { code: 'ImageNotKnownYet' },
   );
 }
 

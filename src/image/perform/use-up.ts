@@ -63,6 +63,7 @@ function done({ incomplete: _, ...memory }: Memory): UsedUp {
 /** Glance rejects what was sent before for the same reason, unless that passes by itself. */
 function whenFailed(cause: unknown, imageID: string, memory: Memory): UsedUp {
   const code = cause instanceof OperatorError ? cause.code : 'GlanceUnavailable';
+  if (code === 'ImageNotKnownYet') return inDoubt;
   if (retryOf(code, undefined).kind !== 'backoff') return done(memory);
   const why = cause instanceof Error ? cause.message : String(cause);
   const message = `an earlier request may still create image ${imageID}, so its ID has to be used up first, and that failed: ${why}`;

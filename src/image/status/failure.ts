@@ -44,6 +44,7 @@ const reasonsOfCodes: Readonly<Record<Exclude<ErrorCode, Reason>, Reason>> = {
   CredentialsInvalid: 'AuthenticationFailed',
   TokenRejected: 'AuthenticationFailed',
   ImageIDsUsed: 'Conflict',
+  ImageNotKnownYet: 'GlanceUnavailable',
   ProxyDenied: 'ProxyRefused',
   UploadMismatch: 'ContentMismatch',
   SplicedDigestMismatch: 'DigestMismatch',
