@@ -299,11 +299,12 @@ test('a server that stops reading or does not respond is timed out, and a slow s
   });
   const clock = createVirtualClock();
   async function* slow() {
-    yield* bytes(10);
+    // The last piece is held back.
+    yield* bytes(10, 10);
     await clock.advance(60_000);
     yield* bytes(10);
   }
-  const sent = put(patient, slow(), { size: 20, responseDeadlineMs: 50 });
+  const sent = put(patient, slow(), { size: 30, responseDeadlineMs: 50 });
   assert.equal((await transportOf(t, { clock }).upload(sent, () => {})).status, 200);
 });
 

@@ -146,3 +146,13 @@ test('a decoder gets no further threads while a transfer waits for memory', asyn
   await waiting;
   assert((await memory.helpers.take(10)) !== undefined);
 });
+
+test('a core that is returned twice is free once', () => {
+  const memory = withCores(createMemoryBudget(100), 2);
+  using _transfer = memory.useCore();
+  const core = memory.useCore();
+  core[Symbol.dispose]();
+  core[Symbol.dispose]();
+  assert(memory.spare(10) !== undefined);
+  assert.equal(memory.spare(10), undefined);
+});
