@@ -197,6 +197,21 @@ test('an ID that Glance calls used, and shows nowhere, is tried again five secon
   assert.equal(world.ready(), 'True Ready');
 });
 
+test('a request is remembered for ten minutes next to those for thousands of images', async () => {
+  const clock = createVirtualClock();
+  const recent = createRecentImages(clock);
+  await clock.advance(600_000);
+  recent.sending(first);
+  for (let number = 1; number <= 9_000; number++) {
+    recent.sending(imageIDOf(uid, number));
+    recent.unsent(imageIDOf(uid, number + 1));
+  }
+  await clock.advance(599_000);
+  assert.equal(recent.mayArrive(first), true);
+  await clock.advance(1_000);
+  assert.equal(recent.mayArrive(first), false);
+});
+
 test('an image may appear until five seconds after the request to create it has failed, however long that took', async () => {
   const clock = createVirtualClock();
   const recent = createRecentImages(clock);

@@ -33,8 +33,8 @@ export interface RecentImages {
 const lagMs = 5_000;
 /** More than servers and proxies hold a request. */
 export const heldMs = 600_000;
-/** More than are created in that time. */
-const most = 1_000;
+/** More than are created in that time: 15 images a second. Each takes two. */
+const most = 20_000;
 
 export function createRecentImages(clock: Pick<Clock, 'monotonic'>): RecentImages {
   const startedAt = clock.monotonic();
