@@ -21,7 +21,7 @@ export interface Operator {
   readonly ended: Promise<number | null>;
   /** Sends it a signal, such as SIGSTOP. */
   signal(name: NodeJS.Signals): void;
-  /** SIGTERM and wait; resolves with the exit code. */
+  /** SIGTERM and wait; resolves with the exit code, or with null where the process had to be killed, as a kubelet does after a while. */
   stop(): Promise<number | null>;
   /** SIGKILL and wait. */
   kill(): Promise<void>;
@@ -47,6 +47,9 @@ const ofTheImage = {
   MALLOC_ARENA_MAX: '1',
   MALLOC_MMAP_THRESHOLD_: '131072',
 };
+
+/** Far more than a stop takes on a busy machine. Node may hang while it exits: https://github.com/nodejs/node/issues/54918. */
+const graceMs = 120_000;
 
 const sources = [join(import.meta.dirname, '../../src/main.ts')];
 
@@ -109,7 +112,8 @@ function operatorOf(child: ChildProcess, log: string[], ended: Promise<number | 
     signal: (name) => void child.kill(name),
     async stop() {
       child.kill('SIGTERM');
-      return ended;
+      const timer = setTimeout(() => child.kill('SIGKILL'), graceMs);
+      return ended.finally(() => clearTimeout(timer));
     },
     async kill() {
       child.kill('SIGKILL');
