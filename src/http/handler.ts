@@ -1,4 +1,4 @@
-/** Handlers of undici's dispatchers that look at a request on its way and can end it. */
+/** Handlers of undici's dispatchers that stand before another one: they look at a request on its way, and can end it. */
 import type { Dispatcher } from 'undici';
 
 /** What a hook throws fails the request. */
@@ -11,15 +11,24 @@ export interface Hooks {
 
 export function withHooks(handler: Dispatcher.DispatchHandler, hooks: Hooks): Dispatcher.DispatchHandler {
   return {
+    ...passedTo(handler),
     onRequestStart(controller, context) {
       hooks.onStart?.();
       handler.onRequestStart?.(controller, context);
     },
-    onRequestUpgrade: (...args) => handler.onRequestUpgrade?.(...args),
     onResponseStart(controller, status, ...rest) {
       hooks.onHead?.(status);
       handler.onResponseStart?.(controller, status, ...rest);
     },
+  };
+}
+
+/** A handler that passes everything on, for one that adds something to some of it. */
+export function passedTo(handler: Dispatcher.DispatchHandler): Dispatcher.DispatchHandler {
+  return {
+    onRequestStart: (...args) => handler.onRequestStart?.(...args),
+    onRequestUpgrade: (...args) => handler.onRequestUpgrade?.(...args),
+    onResponseStart: (...args) => handler.onResponseStart?.(...args),
     onResponseData: (...args) => handler.onResponseData?.(...args),
     onResponseEnd: (...args) => handler.onResponseEnd?.(...args),
     onResponseError: (...args) => handler.onResponseError?.(...args),

@@ -7,6 +7,7 @@
  * however small the pieces are; a piece of that length still reaches the reader by itself.
  */
 import type { Dispatcher } from 'undici';
+import { passedTo } from './handler.ts';
 
 /** What a piece counts for at least, because the object of each one takes memory too: 64 KiB in pieces of one byte took 6 MiB. */
 const leastWeight = 64;
@@ -55,17 +56,11 @@ function withLatePauses(handler: Dispatcher.DispatchHandler, bytes: number): Dis
   }
 
   return {
-    onRequestStart: (controller, context) => handler.onRequestStart?.(controller, context),
-    onRequestUpgrade: (...args) => handler.onRequestUpgrade?.(...args),
+    ...passedTo(handler),
     onResponseStart: (controller, ...rest) => handler.onResponseStart?.(lateOf(controller), ...rest),
     onResponseData(controller, piece) {
       unread += Math.max(piece.length, leastWeight);
       handler.onResponseData?.(lateOf(controller), piece);
     },
-    onResponseEnd: (...args) => handler.onResponseEnd?.(...args),
-    onResponseError: (...args) => handler.onResponseError?.(...args),
-    onResponseStarted: () => handler.onResponseStarted?.(),
-    onBodySent: (chunk) => handler.onBodySent?.(chunk),
-    onRequestSent: () => handler.onRequestSent?.(),
   };
 }

@@ -4,7 +4,6 @@
  *
  * Guarantee: a process that ends between the two leaves an image with the marks of its resource, which the next reconcile finds.
  */
-
 import type { Image } from '../../glance/image.ts';
 import { retryOf } from '../../lib/error-codes.ts';
 import { OperatorError } from '../../lib/errors.ts';

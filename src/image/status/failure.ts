@@ -2,7 +2,6 @@
  * The conditions of a failure. Invariant: the message has the cause in the message of the server, the number of attempts, and what
  * happens next.
  */
-
 import type { Verdicts } from '../../api/conditions.ts';
 import type { CompleteSpec } from '../../api/defaults.ts';
 import { abandonAnnotation } from '../../api/group.ts';

@@ -8,6 +8,7 @@ import { SourceError } from '../../../src/source/errors.ts';
 import { createChannels } from '../../../src/source/parallel/channels.ts';
 import type { RangeReader } from '../../../src/source/source.ts';
 import { createSourceTransport, type SourceTransport } from '../../../src/source/transport.ts';
+import { listen } from '../server.ts';
 
 const broken = () => new SourceError('SourceTooShort', 'the connection broke');
 
@@ -79,16 +80,13 @@ async function served(t: TestContext, respond: (socket: Socket) => void) {
     socket.on('error', () => {});
     socket.on('data', () => respond(socket));
   });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  assert(typeof address === 'object' && address !== null);
+  const port = await listen(server);
   const transport = createSourceTransport(createEgressPolicy({ allow: ['127.0.0.1'], deny: [] }));
   t.after(async () => {
     await transport.close();
     server.close();
   });
-  return { sockets, transport, url: new URL(`http://127.0.0.1:${address.port}/image.raw`) };
+  return { sockets, transport, url: new URL(`http://127.0.0.1:${port}/image.raw`) };
 }
 
 const { signal } = new AbortController();

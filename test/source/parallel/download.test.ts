@@ -4,7 +4,6 @@
  */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { once } from 'node:events';
 import { createServer, type Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { createEgressPolicy } from '../../../src/http/egress.ts';
@@ -15,6 +14,7 @@ import { openHttpSource } from '../../../src/source/http.ts';
 import { createSharedDownloads, downloadsOf, readAheadBytes } from '../../../src/source/parallel/downloads.ts';
 import { createSourceTransport } from '../../../src/source/transport.ts';
 import { digestOf, generated } from '../../env/content.ts';
+import { listen } from '../server.ts';
 
 const kib = 1024;
 const tickMs = 64;
@@ -133,10 +133,7 @@ async function shaped(t: TestContext, { share, etag = '"1"', part = () => 'sent'
     setImmediate(tick);
   };
   setImmediate(tick);
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  assert(typeof address === 'object' && address !== null);
+  const port = await listen(server);
   const transport = createSourceTransport(createEgressPolicy({ allow: ['127.0.0.1'], deny: [] }));
   t.after(async () => {
     isOver = true;
@@ -164,7 +161,7 @@ async function shaped(t: TestContext, { share, etag = '"1"', part = () => 'sent'
   } = {}) {
     const resumes: number[] = [];
     const source = await openHttpSource({
-      urls: [`http://127.0.0.1:${address && typeof address === 'object' ? address.port : 0}/image.raw`],
+      urls: [`http://127.0.0.1:${port}/image.raw`],
       transport: by,
       clock,
       random: () => 0.5,

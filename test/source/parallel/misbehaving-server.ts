@@ -3,10 +3,9 @@
  *
  * Invariant: what a connection sends depends on the script and the order of the requests only, not on the speed of the machine.
  */
-import assert from 'node:assert/strict';
-import { once } from 'node:events';
 import { createServer, type Socket } from 'node:net';
 import { type Clock, systemClock } from '../../../src/lib/clock.ts';
+import { listen } from '../server.ts';
 
 export const tickMs = 64;
 
@@ -238,12 +237,9 @@ export async function misbehaving(versions: readonly [Buffer, Buffer], script: S
     else setImmediate(tick);
   }
   setImmediate(tick);
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  assert(typeof address === 'object' && address !== null);
+  const port = await listen(server);
   return {
-    url: `http://127.0.0.1:${address.port}/image.raw`,
+    url: `http://127.0.0.1:${port}/image.raw`,
     seen,
     clock: {
       ...systemClock,
