@@ -65,6 +65,6 @@ function whenFailed(cause: unknown, imageID: string, memory: Memory): UsedUp {
   if (code === 'ImageNotKnownYet') return inDoubt;
   if (retryOf(code, undefined).kind !== 'backoff') return done(memory);
   const why = cause instanceof Error ? cause.message : String(cause);
-  const message = `an earlier request may still create image ${imageID}, so its ID has to be used up first, and that failed: ${why}`;
+  const message = `an earlier request may still create image ${imageID}. To prevent that, the operator creates and deletes it itself, which failed: ${why}`;
   return { kind: 'failed', memory, error: new OperatorError(message, { code, cause }) };
 }
