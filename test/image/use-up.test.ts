@@ -16,7 +16,7 @@ const idOf = (world: World, number: number) => imageIDOf(world.resource?.metadat
 async function killedAtCreation(
   whileDeleting: (call: Call, nth: number) => Fate,
   prepare: (world: World) => void = () => {},
-  spec = specOf('a'),
+  spec: Record<string, unknown> = specOf('a'),
 ): Promise<World> {
   const world = createWorld({ spec, lateMs });
   prepare(world);
@@ -305,4 +305,46 @@ test('a deletion with a lost status records what may still appear before it wait
   world.lagging.delete(id);
   await world.settle();
   assert.deepEqual([world.resource, world.show()], [undefined, []]);
+});
+
+for (const [content, more] of [
+  ['content', {}],
+  ['no content', { content: undefined }],
+] as const) {
+  const spec = { ...retained, ...more };
+
+  test(`an image that only kept its ID does not stay when its deletion fails at first (Retain, ${content})`, async () => {
+    let failures = 0;
+    const world = await killedAtCreation(
+      ({ op }) => (op === 'delete' && ++failures < 4 ? 'refused' : 'ok'),
+      undefined,
+      spec,
+    );
+    await world.settle();
+    await assertNothingLeft(world);
+  });
+
+  test(`an image that only kept its ID and is never deleted keeps its resource for ten minutes (Retain, ${content})`, async () => {
+    const world = await killedAtCreation(({ op }) => (op === 'delete' ? 'refused' : 'ok'), undefined, spec);
+    assert.match(world.message() ?? '', /^cannot complete the deletion yet: /);
+    await world.clock.advance(600_000);
+    await world.settle();
+    assert.equal(world.resource, undefined);
+  });
+}
+
+test('an image of another cluster next to ours is still reported when an ID could be used up', async () => {
+  const world = await secondRequested(() => 'ok');
+  const other = '11111111-1111-4111-8111-111111111111';
+  world.put(imageOf({ id: other, properties: { [ownerProperty]: world.mark, [clusterProperty]: 'another' } }));
+  world.edit(specOf('a'));
+  const seen = [];
+  await world.clock.advance(5_000);
+  for (let steps = 0; steps < 3; steps++) {
+    const outcome = await world.step();
+    seen.push(world.ready());
+    await world.clock.advance(outcome?.kind === 'requeueAfter' ? outcome.afterMs : 60_000);
+  }
+  assert.deepEqual(seen, Array(3).fill('False TakenOver'));
+  assert.deepEqual(world.show().length, 2);
 });

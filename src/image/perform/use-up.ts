@@ -23,6 +23,11 @@ export type UsedUp =
   | { kind: 'gone' }
   | { kind: 'outdated' };
 
+/** Whether it only keeps its ID. Images of a declaration have a name. */
+export function isOnlyForID({ status, hidden, name }: Image): boolean {
+  return status === 'queued' && hidden && (name ?? '') === '';
+}
+
 /** An earlier process may have found IDs used by others, and gone on behind them before it recorded that. */
 const mostIDs = 8;
 /** It is there, and a list may be of a database that lags behind. */

@@ -12,7 +12,7 @@ import type { Memory } from '../model/memory.ts';
 import { isOurs } from '../model/ownership.ts';
 import type { ActiveTransfer, Report } from '../model/report.ts';
 import type { State } from '../model/step.ts';
-import { observe } from '../observe/observe.ts';
+import { isOfOtherCluster, observe } from '../observe/observe.ts';
 import { readConfigMaps } from '../perform/config-maps.ts';
 import type { PerformContext } from '../perform/perform.ts';
 import { pursue } from '../perform/pursue.ts';
@@ -87,7 +87,10 @@ export async function converge(pass: Pass, context: ReconcileContext): Promise<R
   return withReport({ ...learned, content, memory: remember, end: await follow(pursued.next, pass, cloud, context) });
 }
 
-/** An image that was requested before, and that the plan does not need any more, must not appear later. */
+/**
+ * An image that was requested before, and that the plan does not need any more, must not appear later. Next to an image of another cluster,
+ * nothing is made: all images are listed each time until that one is gone, and the memory has to ask for it.
+ */
 async function withoutUnneeded(
   pass: Pass,
   desired: Desired,
@@ -95,7 +98,8 @@ async function withoutUnneeded(
   perform: PerformContext,
 ): Promise<State | Extract<Outcome, { kind: 'requeue' | 'requeueAfter' }>> {
   const isEnough = state.observed.revisions.some(({ ownership }) => isOurs(ownership));
-  if (!isEnough || !isRequested(pass, state.memory, perform)) return state;
+  const isContested = state.observed.revisions.some(isOfOtherCluster);
+  if (!isEnough || isContested || !isRequested(pass, state.memory, perform)) return state;
   const { steps } = plan(desired, state, perform.clock.now());
   if (steps.some(({ kind }) => kind === 'create')) return state;
   const used = await useUpNext(state.memory, perform);

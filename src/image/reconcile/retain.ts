@@ -7,6 +7,7 @@
  * says what stays in Glance, and which marks stay on it.
  */
 import type { Outcome } from '../../controller/outcome.ts';
+import { Conflict } from '../../glance/errors.ts';
 import type { JsonPatchOperation } from '../../glance/patch.ts';
 import { type Attempt, attempt } from '../../lib/errors.ts';
 import { heldMs } from '../access/recent.ts';
@@ -18,7 +19,7 @@ import type { Revision } from '../model/revisions.ts';
 import type { State } from '../model/step.ts';
 import { mayBeRequested, observeAll, onItsWayMs } from '../observe/observe.ts';
 import { type PerformContext, perform } from '../perform/perform.ts';
-import { type UsedUp, useUpNext } from '../perform/use-up.ts';
+import { isOnlyForID, type UsedUp, useUpNext } from '../perform/use-up.ts';
 import { patchable } from '../plan/takeover.ts';
 import { changeOfForeign, deletionEvents } from '../status/events.ts';
 import { openCloud } from './open.ts';
@@ -88,9 +89,14 @@ async function removeMarks(pass: Pass, context: ReconcileContext): Promise<Remov
   const marked: { id: string; error: unknown }[] = [];
   const deleted: Change[] = [];
   for (const revision of ours) {
-    if (isWaiting(revision, pass, memory) && (await isDeleted(revision, { observed, memory }, performing))) {
-      deleted.push({ kind: 'deleted', id: revision.image.id });
-      continue;
+    if (isWaiting(revision, pass, memory)) {
+      const notDeleted = await remove(revision, { observed, memory }, performing);
+      if (notDeleted === undefined) {
+        deleted.push({ kind: 'deleted', id: revision.image.id });
+        continue;
+      }
+      if (isOnlyForID(revision.image) && isNew(pass, context))
+        return { kind: 'again', reached: failed(pass, notDeleted.error, context, { secret, memory }) };
     }
     const error = await removeMark(revision, { observed, memory }, performing);
     if (error === undefined) kept.push(revision.image.id);
@@ -114,17 +120,23 @@ function isNew({ resource: { metadata } }: Pass, { clock }: Pick<ReconcileContex
   return msSince(metadata.deletionTimestamp ?? '', clock.now()) < heldMs;
 }
 
-/** The operator created it and has not filled it. Without a declared content, another client may be about to. */
+/** The operator created it and has not filled it. Without a declared content, another client may be about to fill one with a name. */
 function isWaiting({ image, ownership }: Revision, { resource }: Pass, { published, promoted }: Memory): boolean {
   const isKnown = published.includes(image.id) || promoted === image.id;
-  return ownership.kind === 'created' && image.status === 'queued' && resource.spec.content !== undefined && !isKnown;
+  const isForData = resource.spec.content !== undefined || isOnlyForID(image);
+  return ownership.kind === 'created' && image.status === 'queued' && isForData && !isKnown;
 }
 
-/** One that Glance does not delete is kept like the others. */
-async function isDeleted({ image }: Revision, state: State, context: PerformContext): Promise<boolean> {
+/** Returns why it is still there. After some time, one that Glance does not delete is kept like the others. */
+async function remove(
+  { image }: Revision,
+  state: State,
+  context: PerformContext,
+): Promise<{ error: unknown } | undefined> {
   const why = 'its resource was deleted before it had data';
-  const { kind } = await perform({ kind: 'delete', image, why, mustGo: true }, state, context);
-  return kind === 'done';
+  const removed = await perform({ kind: 'delete', image, why, mustGo: true }, state, context);
+  if (removed.kind === 'done') return undefined;
+  return { error: removed.kind === 'failed' ? removed.error : new Conflict(`image ${image.id} is still there`, {}) };
 }
 
 /** Returns why the mark is still there. */
