@@ -75,7 +75,7 @@ const takenProblem = 'another call reads it, or has read a part of it';
 
 /** Why data cannot be read. Of a stream of Node or of the web also why it never can. */
 function readingObstacle(data: AsyncIterable<unknown>): string | undefined {
-  if (data instanceof ReadableStream) return data.locked ? 'the stream is locked by another reader' : undefined;
+  if (data instanceof ReadableStream && data.locked) return 'the stream is locked by another reader';
   if ('readable' in data && data.readable === false) return 'the stream has ended or was destroyed';
   return taken.has(data) ? takenProblem : undefined;
 }

@@ -182,6 +182,25 @@ test('data that an earlier call has read in part is rejected, because a part of 
   assert.equal(requests.length, before);
 });
 
+test('a stream of the web that an earlier call has read is rejected before anything is changed', async (t) => {
+  const { images, requests } = await openStub(t, {
+    image,
+    answer({ method }, response) {
+      if (method !== 'PUT') return false;
+      response.writeHead(204).end();
+      return true;
+    },
+  });
+  const data = ReadableStream.from(letters());
+  await images.stage(imageId, data);
+  const before = requests.length;
+  await assert.rejects(
+    images.update(imageId, { name: 'after' }, { data }),
+    /^InvalidRequest: data: another call reads it, or has read a part/,
+  );
+  assert.equal(requests.length, before);
+});
+
 test('data arrives as it was handed over, also if its memory is used again for what follows', async (t) => {
   const { images, requests, bodies } = await openStub(t, {
     image,
