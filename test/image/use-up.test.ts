@@ -17,6 +17,7 @@ async function killedAtCreation(
   whileDeleting: (call: Call, nth: number) => Fate,
   prepare: (world: World) => void = () => {},
   spec: Record<string, unknown> = specOf('a'),
+  most = 8,
 ): Promise<World> {
   const world = createWorld({ spec, lateMs });
   prepare(world);
@@ -35,7 +36,7 @@ async function killedAtCreation(
   }
   assert(isSent);
   world.delete();
-  await world.settle(8);
+  await world.settle(most);
   return world;
 }
 
@@ -121,11 +122,25 @@ test('a resource whose images stay says for ten minutes that its next ID cannot 
 });
 
 test('a resource goes although Glance does not let its next ID be used up', async () => {
-  for (const code of ['Forbidden', 'QuotaExceeded', 'InvalidRequest', 'PropertyProtected'] as const) {
+  for (const code of ['Forbidden', 'QuotaExceeded', 'InvalidRequest', 'PropertyProtected', 'ProxyRefused'] as const) {
     const world = await killedAtCreation(({ op }) => (op === 'create' ? new OperatorError('no', { code }) : 'ok'));
     assert.equal(world.resource, undefined, code);
   }
 });
+
+for (const code of ['AuthenticationFailed', 'SessionClosed', 'ServiceAccountForbidden', 'EgressRefused'] as const)
+  test(`a resource stays while its next ID cannot be used up for a reason that is not one of Glance (${code})`, async () => {
+    let isPast = false;
+    const fate = ({ op }: Call) => (op === 'create' && !isPast ? new OperatorError('no', { code }) : 'ok');
+    const world = await killedAtCreation(fate, undefined, undefined, 2);
+    assert.match(
+      world.message() ?? '',
+      /^cannot delete the image: an earlier request may still create image .* failed: no/,
+    );
+    isPast = true;
+    await world.settle();
+    assert.equal(world.resource, undefined);
+  });
 
 test('a deletion says why it waits when Glance fails at each creation, and goes on when that ends', async () => {
   let isDown = true;

@@ -5,7 +5,7 @@
  * Guarantee: a process that ends between the two leaves an image with the marks of its resource, which the next reconcile finds.
  */
 import type { Image } from '../../glance/image.ts';
-import { retryOf } from '../../lib/error-codes.ts';
+import type { ErrorCode } from '../../lib/error-codes.ts';
 import { OperatorError } from '../../lib/errors.ts';
 import { imageIDOf, markOf } from '../model/identity.ts';
 import type { Memory } from '../model/memory.ts';
@@ -64,11 +64,19 @@ function done({ incomplete: _, ...memory }: Memory): UsedUp {
   return { kind: 'done', memory };
 }
 
-/** Glance rejects what was sent before for the same reason, unless that passes by itself. */
+/** Glance, or a proxy in front of it, rejects what was sent before for the same reason. Others say nothing of it. */
+const rejections: ReadonlySet<ErrorCode> = new Set([
+  'Forbidden',
+  'InvalidRequest',
+  'PropertyProtected',
+  'ProxyRefused',
+  'QuotaExceeded',
+]);
+
 function whenFailed(cause: unknown, imageID: string, memory: Memory): UsedUp {
   const code = cause instanceof OperatorError ? cause.code : 'GlanceUnavailable';
   if (code === 'ImageNotKnownYet') return inDoubt;
-  if (retryOf(code, undefined).kind !== 'backoff') return done(memory);
+  if (rejections.has(code)) return done(memory);
   const why = cause instanceof Error ? cause.message : String(cause);
   const message = `an earlier request may still create image ${imageID}. To prevent that, the operator creates and deletes it itself, which failed: ${why}`;
   return { kind: 'failed', memory, error: new OperatorError(message, { code, cause }) };
