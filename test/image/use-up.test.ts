@@ -121,6 +121,26 @@ test('a resource whose images stay says for ten minutes that its next ID cannot 
   assert.equal(world.resource, undefined);
 });
 
+test('a resource whose images stay waits for ten minutes while Glance does not show what was requested', async () => {
+  for (const isBackSoon of [true, false]) {
+    let isDown = true;
+    const fail = ({ cloud: { images } }: World) => {
+      const { list } = images;
+      images.list = (...given) => {
+        if (isDown) throw new OperatorError('the database is gone', { code: 'GlanceUnavailable' });
+        return list(...given);
+      };
+    };
+    const world = await killedAtCreation(() => 'ok', fail, retained, 4);
+    assert.match(world.message() ?? '', /^cannot complete the deletion yet: the database is gone/);
+    isDown = !isBackSoon;
+    await world.clock.advance(isBackSoon ? 0 : 600_000);
+    await world.settle();
+    if (isBackSoon) await assertNothingLeft(world);
+    assert.equal(world.resource, undefined);
+  }
+});
+
 test('a resource goes although Glance does not let its next ID be used up', async () => {
   for (const code of ['Forbidden', 'QuotaExceeded', 'InvalidRequest', 'PropertyProtected', 'ProxyRefused'] as const) {
     const world = await killedAtCreation(({ op }) => (op === 'create' ? new OperatorError('no', { code }) : 'ok'));

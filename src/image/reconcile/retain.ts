@@ -14,10 +14,10 @@ import { heldMs } from '../access/recent.ts';
 import { clusterProperty } from '../model/identity.ts';
 import { type Memory, msSince } from '../model/memory.ts';
 import { isOurs } from '../model/ownership.ts';
-import type { Change } from '../model/report.ts';
+import type { Change, Report } from '../model/report.ts';
 import type { Revision } from '../model/revisions.ts';
 import type { State } from '../model/step.ts';
-import { mayBeRequested, observeAll, onItsWayMs } from '../observe/observe.ts';
+import { mayArrive, mayBeRequested, observeAll, onItsWayMs } from '../observe/observe.ts';
 import { type PerformContext, perform } from '../perform/perform.ts';
 import { isOnlyForID, type UsedUp, useUpNext } from '../perform/use-up.ts';
 import { patchable } from '../plan/takeover.ts';
@@ -71,7 +71,14 @@ async function removeMarks(pass: Pass, context: ReconcileContext): Promise<Remov
   if (!opened.ok) throw opened.error;
   if (opened.value === undefined) return again({ kind: 'requeue' });
   const performing = performContext(pass, undefined, opened.value, context);
-  const seen = await observeAll(performing, pass.memory, opened.value.place);
+  const { place } = opened.value;
+  const looked = await attempt(context.grace, () => observeAll(performing, pass.memory, place));
+  if (!looked.ok) {
+    const isRequested = mayBeRequested(pass.memory, { gone: [] }) && mayArrive(performing, pass.memory);
+    if (!isRequested || !isNew(pass, context)) throw looked.error;
+    return { kind: 'again', reached: failed(pass, looked.error, context, { secret }) };
+  }
+  const seen = looked.value;
   const { observed, memory, doubtMs } = seen;
   const afterMs = Math.max(doubtMs, onItsWayMs(performing, memory));
   if (afterMs > 0) return again({ kind: 'requeueAfter', afterMs });
@@ -84,13 +91,25 @@ async function removeMarks(pass: Pass, context: ReconcileContext): Promise<Remov
       return { kind: 'again', reached: failed(pass, error, context, { secret, memory: kept }) };
     }
   }
+  return removeFrom({ observed, memory }, secret, performing, pass, context);
+}
+
+/** From the images as they were seen. */
+async function removeFrom(
+  state: State,
+  secret: Report['secret'],
+  performing: PerformContext,
+  pass: Pass,
+  context: ReconcileContext,
+): Promise<Removal> {
+  const { observed, memory } = state;
   const ours = observed.revisions.filter(({ ownership }) => isOurs(ownership));
   const kept: string[] = [];
   const marked: { id: string; error: unknown }[] = [];
   const deleted: Change[] = [];
   for (const revision of ours) {
     if (isWaiting(revision, pass, memory)) {
-      const notDeleted = await remove(revision, { observed, memory }, performing);
+      const notDeleted = await remove(revision, state, performing);
       if (notDeleted === undefined) {
         deleted.push({ kind: 'deleted', id: revision.image.id });
         continue;
@@ -98,7 +117,7 @@ async function removeMarks(pass: Pass, context: ReconcileContext): Promise<Remov
       if (isOnlyForID(revision.image) && isNew(pass, context))
         return { kind: 'again', reached: failed(pass, notDeleted.error, context, { secret, memory }) };
     }
-    const error = await removeMark(revision, { observed, memory }, performing);
+    const error = await removeMark(revision, state, performing);
     if (error === undefined) kept.push(revision.image.id);
     else marked.push({ id: revision.image.id, error });
   }
