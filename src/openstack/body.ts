@@ -65,6 +65,23 @@ export function relay(source: AsyncIterable<Uint8Array>, options: RelayOptions):
   let complete = false;
   let failure: { error: unknown } | undefined;
 
+  /**
+   * Only for what the source and `mayWrite` throw. When a connection breaks, the client throws its error into the body, which would
+   * hide that the connection was the cause.
+   */
+  function failed(error: unknown): never {
+    if (!over.aborted) failure = { error };
+    throw error;
+  }
+
+  function checkMayWrite(): void {
+    try {
+      mayWrite();
+    } catch (error) {
+      failed(error);
+    }
+  }
+
   /** Splits chunks into pieces, reports the waiting, and pauses after the first bytes of a body that is not small. */
   async function* body(): AsyncGenerator<Uint8Array> {
     let pauses = size === undefined || size > smallBodyBytes;
@@ -72,12 +89,13 @@ export function relay(source: AsyncIterable<Uint8Array>, options: RelayOptions):
     onSending();
     const chunks = holdBack(source, sizeCheck(size))[Symbol.asyncIterator]();
     using next = abortableCalls(() => chunks.next(), over);
+    const read = () => next.call().catch(failed);
     try {
-      for (let step = await next.call(); step.done !== true; step = await next.call()) {
+      for (let step = await read(); step.done !== true; step = await read()) {
         const { value: chunk } = step;
         for (let start = 0; start < chunk.byteLength; ) {
           const piece = chunk.subarray(start, start + (pauses ? firstBytes : largestPiece));
-          mayWrite();
+          checkMayWrite();
           onWait('server');
           yield piece;
           onWait('source');
@@ -88,9 +106,6 @@ export function relay(source: AsyncIterable<Uint8Array>, options: RelayOptions):
       }
       complete = true;
       onWait('server');
-    } catch (error) {
-      if (!over.aborted) failure = { error };
-      throw error;
     } finally {
       // Not awaited: a hanging source must not delay the end of the upload.
       chunks.return?.()?.catch(() => undefined);
