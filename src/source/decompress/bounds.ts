@@ -35,9 +35,10 @@ const memoryOf: Record<Job['compression'], { bytes: number; perDictionaryByte: n
   zstd: { bytes: 2 ** 20, perDictionaryByte: 1.2 },
 };
 
-/** Of a decoder of xz with this dictionary. */
-export function bytesOfXz(dictionary: number): number {
-  return memoryOf.xz.bytes + memoryOf.xz.perDictionaryByte * dictionary;
+/** Of a decoder with this dictionary. */
+export function bytesOfDecoder(compression: Job['compression'], dictionary: number): number {
+  const { bytes, perDictionaryByte } = memoryOf[compression];
+  return bytes + perDictionaryByte * dictionary;
 }
 
 /**
@@ -58,7 +59,7 @@ export async function memoryGranted(job: Job): Promise<void> {
 /** Asks for the memory of a decoder with this dictionary. Throws CompressionBomb if it must not keep so much. */
 export function checkDictionary(job: Job, bytes: number): void {
   const { bytes: always, perDictionaryByte } = memoryOf[job.compression];
-  job.memory?.want(Math.ceil(always + perDictionaryByte * bytes));
+  job.memory?.want(Math.ceil(bytesOfDecoder(job.compression, bytes)));
   const most = Math.min(job.limits.maxDictionaryBytes, (decoderBytes - always) / perDictionaryByte);
   if (bytes > most)
     throw bomb(

@@ -7,11 +7,14 @@
  * `xz -T` and others write the sizes of a block into its header, so that its memory is known when it begins.
  */
 import { crc32 } from 'node:zlib';
+import { Changes } from '../../lib/changes.ts';
 import { describe } from '../../lib/errors.ts';
-import { bytesOfXz, checkDictionary, memoryGranted } from './bounds.ts';
+import { bytesOfDecoder, checkDictionary, memoryGranted } from './bounds.ts';
 import { chunkSize } from './engine.ts';
 import { damagedStream, type Helpers, type Job } from './errors.ts';
 import type { Input } from './input.ts';
+import { Outputs } from './outputs.ts';
+import { createTeam, type Team } from './team.ts';
 import { longestBlockHeader, type XzBlock, type XzBlockPart, XzStructure, xzMagic } from './xz-structure.ts';
 
 /** As @napi-rs/lzma has it. */
@@ -22,32 +25,29 @@ export interface XzDecoder {
 
 const streamHeaderBytes = 12;
 const pieceBytes = 64 * 1024;
-const mostHelpers = 3;
 /** Output of a block. `xz -6 -T` makes 24 MiB, `xz -9 -T` 192 MiB. */
 const largestBlock = 32 * 2 ** 20;
 /** What is kept of a block in bytes of its output: the output and the compressed bytes. */
 const heldPerByte = 1.5;
 
-/** What several decoders of blocks like the first one may use. Disposing of it returns all, and what is granted later. */
-interface Team extends Disposable {
-  /** Blocks that may be decoded at once. */
-  readonly size: number;
+/** Decoders of blocks like the first one. */
+interface XzTeam {
+  readonly team: Team;
   fits(block: XzBlock): boolean;
-  grow(): Promise<void>;
 }
 
 /** Undefined unless the file begins with a block that is known to be small, and a core and memory are free for another one. */
-export async function formTeam(input: Input, job: Job): Promise<Team | undefined> {
+export async function formXzTeam(input: Input, job: Job): Promise<XzTeam | undefined> {
   const { helpers } = job;
   const first = helpers === undefined ? undefined : await firstBlock(input, job);
   if (helpers === undefined || first?.uncompressed === undefined || first.uncompressed > largestBlock) return undefined;
   // The memory of the decoder itself comes first, because it may have to be awaited.
   checkDictionary(job, first.dictionary);
   await memoryGranted(job);
-  const team = createTeam(first.dictionary, heldPerByte * first.uncompressed, helpers);
-  if (!team.fits(first)) return undefined;
-  await team.grow();
-  return team.size > 1 ? team : undefined;
+  const formed = teamFor(first.dictionary, heldPerByte * first.uncompressed, helpers);
+  if (!formed.fits(first)) return undefined;
+  await formed.team.grow();
+  return formed.team.size > 1 ? formed : undefined;
 }
 
 /** Nothing is taken from the input, and errors are left to its reader. */
@@ -59,31 +59,16 @@ async function firstBlock(input: Input, job: Job): Promise<XzBlock | undefined> 
   return undefined;
 }
 
-function createTeam(dictionary: number, held: number, helpers: Helpers): Team {
-  const leases: Disposable[] = [];
-  const perBlock = bytesOfXz(dictionary) + held;
-  let isClosed = false;
+function teamFor(dictionary: number, held: number, helpers: Helpers): XzTeam {
+  const each = bytesOfDecoder('xz', dictionary) + held;
   return {
-    get size() {
-      return 1 + leases.length;
-    },
+    // The first one pays for the block of the decoder itself as well, and for the one that is delivered.
+    team: createTeam(helpers, { first: each + 2 * held, each }),
     fits: (block) =>
       block.dictionary <= dictionary &&
       block.compressed !== undefined &&
       block.uncompressed !== undefined &&
       block.compressed + block.uncompressed <= held,
-    async grow() {
-      if (isClosed || leases.length === mostHelpers) return;
-      // The first one pays for the block of the decoder itself as well, and for the one that is delivered.
-      const lease = await helpers.take(Math.ceil(perBlock + (leases.length === 0 ? 2 * held : 0)));
-      if (lease === undefined) return;
-      if (isClosed) return lease[Symbol.dispose]();
-      leases.push(lease);
-    },
-    [Symbol.dispose]() {
-      isClosed = true;
-      for (const lease of leases.splice(0)) lease[Symbol.dispose]();
-    },
   };
 }
 
@@ -91,32 +76,32 @@ export async function* unxzBlocks(
   input: Input,
   job: Job,
   decoder: XzDecoder,
-  team: Team,
+  { team, fits }: XzTeam,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const parts = partsOf(input, job);
   const broken = (error: unknown) => damagedStream(job, describe(error), input.taken, error);
-  const outputs = new Outputs();
+  const outputs = new Outputs<Uint8Array>(new Changes(), (chunk) => chunk.length);
 
-  async function decode(file: Uint8Array): Promise<Iterable<Uint8Array>> {
+  async function* decode(file: Uint8Array): AsyncGenerator<Uint8Array, void, undefined> {
     const data = await decoder.decompress(file).catch((error: unknown) => Promise.reject(broken(error)));
-    return inChunks(data);
+    for (let from = 0; from < data.length; from += chunkSize) yield data.subarray(from, from + chunkSize);
   }
 
   /** Reads ahead of the reader of the output. */
   async function read(): Promise<void> {
     let isDivided = true;
     for (let part = await parts.next(); part.done !== true; part = await parts.next()) {
-      isDivided &&= team.fits(part.value.block);
+      isDivided &&= fits(part.value.block);
       if (isDivided) {
         const file = await wholeBlock(part.value, parts);
         await team.grow();
         if (!(await outputs.haveRoom(team.size))) return;
-        outputs.add(decode(file));
+        outputs.add(decode(file), () => Number.POSITIVE_INFINITY);
       } else {
         if (!(await outputs.areDelivered())) return;
         team[Symbol.dispose]();
         await memoryGranted(job);
-        outputs.add(Promise.resolve(pieceByPiece(part.value, parts, decoder, broken)));
+        outputs.addDirect(pieceByPiece(part.value, parts, decoder, broken));
         if (!(await outputs.areDelivered())) return;
       }
     }
@@ -124,7 +109,7 @@ export async function* unxzBlocks(
 
   read().then(
     () => outputs.end(),
-    (error: unknown) => outputs.add(Promise.reject(error)),
+    (error: unknown) => outputs.end({ error }),
   );
   try {
     yield* outputs.deliver();
@@ -214,76 +199,4 @@ function u32(value: number): Buffer {
   const bytes = Buffer.alloc(4);
   bytes.writeUInt32LE(value);
   return bytes;
-}
-
-function* inChunks(data: Uint8Array): Generator<Uint8Array, void, undefined> {
-  for (let from = 0; from < data.length; from += chunkSize) yield data.subarray(from, from + chunkSize);
-}
-
-type Output = Promise<Iterable<Uint8Array> | AsyncIterable<Uint8Array>>;
-
-/** Outputs of blocks in their order, of which some are decoded at once. */
-class Outputs {
-  readonly #waiting: Output[] = [];
-  /** Decodes that have not ended. */
-  readonly #running = new Set<Output>();
-  /** Blocks that were added and not delivered. */
-  #held = 0;
-  #state: 'open' | 'ended' | 'stopped' = 'open';
-  #changed = Promise.withResolvers<void>();
-
-  add(output: Output): void {
-    const ended = () => {
-      this.#running.delete(output);
-      this.#change();
-    };
-    this.#waiting.push(output);
-    this.#running.add(output);
-    this.#held++;
-    output.then(ended, ended);
-    this.#change();
-  }
-
-  /** Resolves when another block may be decoded; with false if the output is not read any more. */
-  haveRoom(most: number): Promise<boolean> {
-    return this.#until(() => this.#running.size < most && this.#held <= most);
-  }
-
-  /** As `haveRoom`, when the reader has all that was added. */
-  areDelivered(): Promise<boolean> {
-    return this.#until(() => this.#held === 0);
-  }
-
-  end(): void {
-    this.#state = 'ended';
-    this.#change();
-  }
-
-  async *deliver(): AsyncGenerator<Uint8Array, void, undefined> {
-    for (;;) {
-      await this.#until(() => this.#waiting.length > 0 || this.#state === 'ended');
-      const next = this.#waiting.shift();
-      if (next === undefined) return;
-      yield* await next;
-      this.#held--;
-      this.#change();
-    }
-  }
-
-  /** Resolves when no decode runs any more. */
-  async stop(): Promise<void> {
-    this.#state = 'stopped';
-    this.#change();
-    await Promise.allSettled(this.#running);
-  }
-
-  async #until(isTrue: () => boolean): Promise<boolean> {
-    while (this.#state !== 'stopped' && !isTrue()) await this.#changed.promise;
-    return this.#state !== 'stopped';
-  }
-
-  #change(): void {
-    this.#changed.resolve();
-    this.#changed = Promise.withResolvers();
-  }
 }

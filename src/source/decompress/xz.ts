@@ -11,7 +11,7 @@ import { describe } from '../../lib/errors.ts';
 import { memoryGranted } from './bounds.ts';
 import { damagedStream, type Job, unsupported } from './errors.ts';
 import type { Input } from './input.ts';
-import { formTeam, unxzBlocks, type XzDecoder } from './xz-blocks.ts';
+import { formXzTeam, unxzBlocks, type XzDecoder } from './xz-blocks.ts';
 import { XzStructure } from './xz-structure.ts';
 
 /** Small, because pieces that wait in the decoder count as taken, but are not decompressed yet. */
@@ -19,7 +19,7 @@ const pieceBytes = 32 * 1024;
 
 export async function* unxz(input: Input, job: Job): AsyncGenerator<Uint8Array, void, undefined> {
   const decoder = await loadDecoder(job);
-  const team = await formTeam(input, job);
+  const team = await formXzTeam(input, job);
   if (team !== undefined) return yield* unxzBlocks(input, job, decoder, team);
   const compressed = new CheckedStream(input, job);
   await compressed.begin();

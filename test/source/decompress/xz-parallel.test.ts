@@ -6,7 +6,7 @@ import * as lzma from '@napi-rs/lzma/xz';
 import type { Helpers } from '../../../src/source/decompress/index.ts';
 import { decompress } from '../../../src/source/decompress/index.ts';
 import { Input } from '../../../src/source/decompress/input.ts';
-import { formTeam, unxzBlocks, type XzDecoder } from '../../../src/source/decompress/xz-blocks.ts';
+import { formXzTeam, unxzBlocks, type XzDecoder } from '../../../src/source/decompress/xz-blocks.ts';
 import { generated } from '../../env/content.ts';
 import { mixed, tool } from './files.ts';
 import { countedHelpers } from './helpers.ts';
@@ -43,7 +43,7 @@ for (const most of [1, 2, 3])
     const helpers = countedHelpers(most);
     const input = new Input(body(file, [50_000]));
     const job = { compression: 'xz', url, limits, helpers } as const;
-    const team = await formTeam(input, job);
+    const team = await formXzTeam(input, job);
     assert(team !== undefined);
     const chunks: Uint8Array[] = [];
     for await (const chunk of unxzBlocks(input, job, decoder, team)) chunks.push(chunk);
