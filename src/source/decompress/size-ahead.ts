@@ -12,7 +12,7 @@ import { OperatorError } from '../../lib/errors.ts';
 import type { RangeReader } from '../source.ts';
 import type { Compression } from './magic.ts';
 import { Fields } from './xz-structure.ts';
-import { frameContentSize, longestFrameHeader } from './zstd.ts';
+import { frameContentSize, longestFrameHeader } from './zstd-frames.ts';
 
 /** Smaller files are stored in one piece by every store. */
 const leastFile = 2 * 2 ** 20;

@@ -1,189 +1,54 @@
 /**
- * zstd, by node:zlib, which gets the frames of the file one by one (RFC 8878, section 3).
+ * zstd, by node:zlib, which gets the frames of the file one by one.
  *
- * Guarantees: every frame counts; skippable frames are skipped, and nothing else may stand between or behind frames; the
- * checksums are verified. No byte of a frame goes to the decoder before the memory that its header requires is known to be
- * within the limit.
- *
- * The frames are split here because node:zlib decodes one frame and silently drops the rest of the same write
- * (https://github.com/nodejs/node/issues/64741).
+ * Guarantees: the checksums are verified, and the structure as `zstd-frames.ts` says. No byte of a frame goes to a decoder before the
+ * memory that its header requires is granted.
  */
-import { constants, createZstdDecompress } from 'node:zlib';
-import { describe } from '../../lib/errors.ts';
-import { checkDictionary, checkParts, checkSize, memoryGranted } from './bounds.ts';
-import { Cursor, type Parsing } from './cursor.ts';
-import { chunkSize, Engine } from './engine.ts';
-import { cutOff, damagedStream, type Job, unsupported } from './errors.ts';
-import { type Input, pieceBytes } from './input.ts';
+import { memoryGranted } from './bounds.ts';
+import type { Job } from './errors.ts';
+import type { Input } from './input.ts';
+import { decodeAhead, type FrameSizes, formZstdTeam, leastData, type ZstdTeam } from './zstd-ahead.ts';
+import { startZstd, ZstdOutput } from './zstd-decoder.ts';
+import { framesOf } from './zstd-frames.ts';
 
-export async function* unzstd(input: Input, job: Job): AsyncGenerator<Uint8Array, void, undefined> {
-  const frames = new ZstdFrames(job);
-  const params = { [constants.ZSTD_d_windowLogMax]: windowLog(job.limits.maxDictionaryBytes) };
-  const engine = new Engine(createZstdDecompress({ chunkSize, params }), (error) =>
-    damagedStream(job, describe(error), input.taken, error),
-  );
-  let given = 0;
-  let isEmpty = true;
+/** `start`: starts each decoder. */
+export async function* unzstd(input: Input, job: Job, start = startZstd): AsyncGenerator<Uint8Array, void, undefined> {
+  const parts = framesOf(input, job);
+  const output = new ZstdOutput(job);
+  const decoder = start(job);
+  let largest: FrameSizes = { data: 0, window: 0 };
+  /** The data before the frame, and before the last time that a team was asked for. */
+  let before = 0;
+  let askedAt = 0;
+
+  /** After a frame that was decoded here. */
+  async function teamAfter(window: number): Promise<ZstdTeam | undefined> {
+    largest = {
+      data: Math.max(largest.data, output.bytes - before),
+      window: Math.max(largest.window, window),
+    };
+    before = output.bytes;
+    if (output.bytes - askedAt < leastData) return undefined;
+    askedAt = output.bytes;
+    return formZstdTeam(job, largest);
+  }
+
   try {
-    for (;;) {
-      const piece = await input.next(pieceBytes);
-      if (piece === undefined) break;
-      for (const part of frames.split(piece)) {
-        checkParts(job, frames.count, input.taken, given);
-        isEmpty = false;
-        await memoryGranted(job);
-        for await (const chunk of engine.write(part)) {
-          given += chunk.length;
-          yield chunk;
-        }
-        if (engine.unused > 0)
-          throw damagedStream(job, 'a frame ends before its blocks do', input.taken - engine.unused);
+    let step = await parts.next();
+    while (step.done !== true) {
+      const part = step.value;
+      output.begin(part);
+      await memoryGranted(job);
+      for await (const chunk of decoder.decode(part)) yield output.count(chunk, part);
+      const team = part.isEnd ? await teamAfter(part.window) : undefined;
+      if (team === undefined) step = await parts.next();
+      else {
+        step = yield* decodeAhead({ parts, job, output, start }, team);
+        before = output.bytes;
       }
-      checkParts(job, frames.count, input.taken, given);
     }
-    frames.finish();
-    if (!isEmpty) yield* engine.end();
+    yield* decoder.end();
   } finally {
-    engine.close();
+    decoder.close();
   }
-}
-
-/** The limit of the decoder itself is a power of two. It must not be below ours. */
-function windowLog(bytes: number): number {
-  return Math.min(Math.max(Math.ceil(Math.log2(bytes)), 10), 31);
-}
-
-const magic = 0xfd2fb528;
-/** The last four bits can have any value. */
-const skippable = 0x184d2a50;
-const none = Buffer.alloc(0);
-const blockTypes = ['raw', 'repeated', 'compressed'] as const;
-
-class ZstdFrames {
-  readonly #job: Job;
-  readonly #cursor = new Cursor();
-  readonly #parsing = this.#frames();
-  /** Sum of the sizes that frame headers announce. */
-  #announced = 0;
-  /** The end of the last frame. */
-  #end = 0;
-  /** A header is kept back until it is complete and accepted. */
-  #isInHeader = true;
-  #header = Buffer.alloc(0);
-  /** Skippable frames do not go to the decoder. */
-  #isSkipped = false;
-  #count = 0;
-
-  constructor(job: Job) {
-    this.#job = job;
-  }
-
-  /** The number of frames that have begun, skippable ones included. */
-  get count(): number {
-    return this.#count;
-  }
-
-  /** Splits a piece into parts of one frame each, without skippable frames. The last part of a frame ends with the frame. */
-  *split(piece: Uint8Array): Generator<Uint8Array, void, undefined> {
-    this.#cursor.load(piece);
-    for (let from = 0; from < piece.length; from = this.#cursor.at) {
-      this.#parsing.next();
-      if (this.#isSkipped) {
-        this.#header = none;
-        continue;
-      }
-      const part = piece.subarray(from, this.#cursor.at);
-      if (this.#isInHeader) {
-        this.#header = Buffer.concat([this.#header, part]);
-        continue;
-      }
-      if (this.#header.length > 0) yield this.#header;
-      this.#header = none;
-      yield part;
-    }
-  }
-
-  /** Call it at the end of the body. */
-  finish(): void {
-    if (this.#cursor.offset !== this.#end) throw cutOff(this.#job, this.#cursor.offset);
-  }
-
-  /** Yields at the end of each piece, and of each frame. */
-  *#frames(): Parsing<never> {
-    const cursor = this.#cursor;
-    for (;;) {
-      this.#isInHeader = true;
-      this.#isSkipped = false;
-      const word = (yield* cursor.take(4)).readUInt32LE();
-      this.#count++;
-      if (word === magic) yield* this.#frame();
-      else if ((word & ~0xf) === skippable) yield* this.#skippableFrame();
-      else throw damagedStream(this.#job, 'there is something other than a frame', cursor.offset - 4);
-      this.#end = cursor.offset;
-      yield;
-    }
-  }
-
-  *#skippableFrame(): Parsing<void> {
-    const size = (yield* this.#cursor.take(4)).readUInt32LE();
-    this.#isSkipped = true;
-    yield* this.#cursor.skip(size);
-  }
-
-  *#frame(): Parsing<void> {
-    const cursor = this.#cursor;
-    const hasChecksum = yield* this.#frameHeader();
-    this.#isInHeader = false;
-    for (;;) {
-      const header = (yield* cursor.take(3)).readUIntLE(0, 3);
-      const type = blockTypes[(header >>> 1) & 3];
-      if (type === undefined) throw damagedStream(this.#job, 'a block has a reserved type', cursor.offset - 3);
-      yield* cursor.skip(type === 'repeated' ? 1 : header >>> 3);
-      if ((header & 1) !== 0) break;
-    }
-    if (hasChecksum) yield* cursor.skip(4);
-  }
-
-  /** Checks the sizes in the header; returns whether a checksum follows the last block. */
-  *#frameHeader(): Parsing<boolean> {
-    const cursor = this.#cursor;
-    const descriptor = yield* cursor.byte();
-    if ((descriptor & 0x08) !== 0) throw damagedStream(this.#job, 'a frame has a reserved bit set', cursor.offset - 1);
-    const isSingleSegment = (descriptor & 0x20) !== 0;
-    const window = isSingleSegment ? 0 : windowOf(yield* cursor.byte());
-    const dictionary = yield* cursor.take([0, 1, 2, 4][descriptor & 3] ?? 0);
-    if (dictionary.some((byte) => byte !== 0))
-      throw unsupported(this.#job, 'it was compressed with a dictionary that is not part of it');
-    const size = sizeOf(yield* cursor.take([isSingleSegment ? 1 : 0, 2, 4, 8][descriptor >>> 6] ?? 0));
-    checkDictionary(this.#job, isSingleSegment ? size : window);
-    this.#announced += size;
-    // How many compressed bytes follow is not known yet, so only the absolute limit applies here.
-    checkSize(this.#job, this.#announced, Number.POSITIVE_INFINITY);
-    return (descriptor & 0x04) !== 0;
-  }
-}
-
-function windowOf(descriptor: number): number {
-  const base = 2 ** (10 + (descriptor >>> 3));
-  return base + (base / 8) * (descriptor & 7);
-}
-
-/** Magic number, descriptor, window, dictionary and size. */
-export const longestFrameHeader = 18;
-
-/** What the header of the first frame states; undefined if it is no frame of data, or states nothing. */
-export function frameContentSize(head: Buffer): number | undefined {
-  if (head.length < longestFrameHeader || head.readUInt32LE() !== magic) return undefined;
-  const descriptor = head.readUInt8(4);
-  const isSingleSegment = (descriptor & 0x20) !== 0;
-  const at = 5 + (isSingleSegment ? 0 : 1) + ([0, 1, 2, 4][descriptor & 3] ?? 0);
-  const field = head.subarray(at, at + ([isSingleSegment ? 1 : 0, 2, 4, 8][descriptor >>> 6] ?? 0));
-  return field.length === 0 ? undefined : sizeOf(field);
-}
-
-/** 0 if the header has no size. */
-function sizeOf(field: Buffer): number {
-  if (field.length === 0) return 0;
-  if (field.length === 8) return Number(field.readBigUInt64LE());
-  return field.readUIntLE(0, field.length) + (field.length === 2 ? 256 : 0);
 }
