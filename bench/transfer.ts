@@ -35,6 +35,7 @@ const codecRounds = 3;
 const codecs = [
   { pack: 'gzip -c', unpack: 'unpigz -c', name: 'gz', bytes: gib / 2 },
   { pack: 'zstd -c', unpack: 'zstd -dc', name: 'zst', bytes: gib / 2 },
+  { pack: 'pzstd -c', unpack: 'pzstd -dc', name: 'frames.zst', bytes: gib / 2 },
   { pack: 'xz -c -3 -T0', unpack: 'xz -dc -T0', name: 'xz', bytes: gib / 8 },
   { pack: 'bzip2 -c', unpack: 'lbzip2 -dc', name: 'bz2', bytes: gib / 8 },
 ];
