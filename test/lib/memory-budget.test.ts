@@ -89,6 +89,15 @@ test('a share that was returned takes nothing more, whether it waits or asks aga
   assert.equal(budget.used, 0);
 });
 
+test('spare memory that is returned twice is returned once', () => {
+  const budget = createMemoryBudget(100);
+  const lease = budget.spare(60);
+  assert(lease !== undefined && budget.spare(40) !== undefined);
+  lease[Symbol.dispose]();
+  lease[Symbol.dispose]();
+  assert.equal(budget.used, 40);
+});
+
 test('shares never exceed the budget, and all memory comes back, for any sequence of calls', async () => {
   const step = fc.record({ at: fc.nat(5), kind: fc.constantFrom('ask', 'abort', 'end'), bytes: fc.nat(120) });
   await fc.assert(

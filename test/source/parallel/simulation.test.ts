@@ -59,6 +59,12 @@ test('a source with one limit for all connections is tried with one more, for li
   }
 });
 
+test('a file of less than 64 MiB is read by one connection, because further ones are not worth their requests', async () => {
+  const connections = async (bytes: number) => [...(await simulate({ ...limited, bytes })).secondsTo.keys()];
+  assert.deepEqual(await connections(64 * 2 ** 20 - 1), [0, 1]);
+  assert(Math.max(...(await connections(96 * 2 ** 20))) > 1);
+});
+
 test('a reader that is the limit gets no second connection', async () => {
   const { secondsTo } = await simulate({ ...limited, bytes: gib / 8, rate: () => 500e6, readerRate: 200e6 });
   assert.deepEqual([...secondsTo.keys()].sort(), [0, 1]);
