@@ -46,7 +46,7 @@ export async function formXzTeam(input: Input, job: Job): Promise<XzTeam | undef
   await memoryGranted(job);
   const formed = teamFor(first.dictionary, heldPerByte * first.uncompressed, helpers);
   if (!formed.fits(first)) return undefined;
-  await formed.team.grow();
+  await formed.team.grow(0);
   return formed.team.size > 1 ? formed : undefined;
 }
 
@@ -81,6 +81,7 @@ export async function* unxzBlocks(
   const parts = partsOf(input, job);
   const broken = (error: unknown) => damagedStream(job, describe(error), input.taken, error);
   const outputs = new Outputs<Uint8Array>(new Changes(), (chunk) => chunk.length);
+  let delivered = 0;
 
   async function* decode(file: Uint8Array): AsyncGenerator<Uint8Array, void, undefined> {
     const data = await decoder.decompress(file).catch((error: unknown) => Promise.reject(broken(error)));
@@ -94,7 +95,7 @@ export async function* unxzBlocks(
       isDivided &&= fits(part.value.block);
       if (isDivided) {
         const file = await wholeBlock(part.value, parts);
-        await team.grow();
+        await team.grow(delivered);
         if (!(await outputs.haveRoom(team.size))) return;
         outputs.add(decode(file), () => Number.POSITIVE_INFINITY);
       } else {
@@ -112,7 +113,10 @@ export async function* unxzBlocks(
     (error: unknown) => outputs.end({ error }),
   );
   try {
-    yield* outputs.deliver();
+    for await (const chunk of outputs.deliver()) {
+      delivered += chunk.length;
+      yield chunk;
+    }
   } finally {
     await outputs.stop();
     team[Symbol.dispose]();

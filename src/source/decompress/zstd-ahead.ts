@@ -13,8 +13,8 @@ import { chunkSize } from './engine.ts';
 import type { Job } from './errors.ts';
 import { Outputs } from './outputs.ts';
 import { createTeam, type Team } from './team.ts';
-import type { startZstd, ZstdOutput } from './zstd-decoder.ts';
-import type { FramePart } from './zstd-frames.ts';
+import type { startZstd, ZstdDecoder, ZstdOutput } from './zstd-decoder.ts';
+import type { FramePart, FramePlace } from './zstd-frames.ts';
 
 /** The largest ones so far. */
 export interface FrameSizes {
@@ -43,12 +43,11 @@ const objectBytes = 4096;
 export async function formZstdTeam(job: Job, largest: FrameSizes): Promise<ZstdTeam | undefined> {
   if (job.helpers === undefined || largest.data > mostData) return undefined;
   const data = Math.max(largest.data, leastData);
-  const window = 1 << Math.ceil(Math.log2(Math.max(largest.window, 1)));
-  const each = bytesOfDecoder('zstd', window) + aheadChunk + (1 + inputPerByte) * data;
+  const each = bytesOfDecoder('zstd', largest.window) + aheadChunk + (1 + inputPerByte) * data;
   // With the first one, a frame of its own, the one that is read, and one that waits.
   const team = createTeam(job.helpers, { first: 3 * each, each });
-  await team.grow();
-  return team.size > 1 ? { team, data, window } : undefined;
+  await team.grow(0);
+  return team.size > 1 ? { team, data, window: largest.window } : undefined;
 }
 
 /** Frames for one decoder. */
@@ -67,9 +66,9 @@ interface Run {
   decoded: number;
 }
 
-/** Some data of a part; undefined where its data begins. */
+/** Some data of a part; undefined where its data begins. It does not refer to the bytes of the part, which may be many for no data. */
 interface Decoded {
-  part: FramePart;
+  place: FramePlace;
   chunk: Uint8Array | undefined;
 }
 
@@ -95,26 +94,40 @@ export async function* decodeAhead(
   const mostInput = () => (isLong ? 0 : inputPerByte * data);
   const mostOutput = () => (isLong ? 0 : data);
 
+  /** Of runs that are complete. To start one costs as much time as some frames that hold next to nothing. */
+  const idle: ZstdDecoder[] = [];
+
+  /** All of their data is there. Throws if a frame is not complete. */
+  async function endIdle(): Promise<void> {
+    for (let decoder = idle.pop(); decoder !== undefined; decoder = idle.pop())
+      try {
+        for await (const _ of decoder.end());
+      } finally {
+        decoder.close();
+      }
+  }
+
   async function* decode(run: Run): AsyncGenerator<Decoded, void, undefined> {
-    const decoder = start(job, aheadChunk);
-    let last: FramePart | undefined;
+    const decoder = idle.pop() ?? start(job, aheadChunk);
+    let isComplete = false;
     try {
       while (await changes.until(() => run.parts.length > 0 || run.input !== 'open')) {
         const part = run.parts.shift();
         if (part === undefined) break;
         run.held -= weightOf(part);
         changes.happened();
-        last = part;
-        yield { part, chunk: undefined };
+        const { at, count } = part;
+        const place = { at, count };
+        yield { place, chunk: undefined };
         for await (const chunk of decoder.decode(part)) {
           run.decoded += chunk.length;
-          yield { part, chunk };
+          yield { place, chunk };
         }
       }
-      if (last === undefined || run.input !== 'complete') return;
-      for await (const chunk of decoder.end()) yield { part: last, chunk };
+      isComplete = run.parts.length === 0 && run.input === 'complete';
     } finally {
-      decoder.close();
+      if (isComplete) idle.push(decoder);
+      else decoder.close();
     }
   }
 
@@ -130,7 +143,7 @@ export async function* decodeAhead(
   async function runOf(part: FramePart): Promise<Run | undefined> {
     if (run !== undefined && !(begins(part) && run.mostData >= data / 2)) return run;
     close('complete');
-    await team.grow();
+    await team.grow(output.bytes);
     if (!(await outputs.haveRoom(team.size))) return undefined;
     run = { parts: [], held: 0, input: 'open', isBetween: true, mostData: 0, decoded: 0 };
     outputs.add(decode(run), mostOutput);
@@ -156,7 +169,8 @@ export async function* decodeAhead(
     isLong = true;
     changes.happened();
     await changes.until(() => waiting.length === 0);
-    await outputs.areEmpty();
+    if (!(await outputs.areEmpty())) return;
+    await endIdle();
     team[Symbol.dispose]();
   }
 
@@ -182,14 +196,16 @@ export async function* decodeAhead(
 
   const reading = read();
   try {
-    for await (const { part, chunk } of outputs.deliver()) {
-      if (chunk === undefined) output.begin(part);
+    for await (const { place, chunk } of outputs.deliver()) {
+      if (chunk === undefined) output.begin(place);
       else
         for (let from = 0; from < chunk.length; from += chunkSize)
-          yield output.count(chunk.subarray(from, from + chunkSize), part);
+          yield output.count(chunk.subarray(from, from + chunkSize), place);
     }
+    await endIdle();
   } finally {
     await outputs.stop();
+    for (const decoder of idle) decoder.close();
     team[Symbol.dispose]();
   }
   return await reading;

@@ -4,7 +4,7 @@ import { describe } from '../../lib/errors.ts';
 import { checkParts, checkSize } from './bounds.ts';
 import { chunkSize, Engine } from './engine.ts';
 import { damagedStream, type Job } from './errors.ts';
-import type { FramePart } from './zstd-frames.ts';
+import type { FramePart, FramePlace } from './zstd-frames.ts';
 
 /** Decodes the parts of frames in their order. */
 export interface ZstdDecoder {
@@ -57,12 +57,12 @@ export class ZstdOutput {
   }
 
   /** Call it before the data of each part. */
-  begin({ count, at }: FramePart): void {
+  begin({ count, at }: FramePlace): void {
     checkParts(this.#job, count, at, this.#bytes);
   }
 
   /** Returns the chunk. By the position of its part, because more may have been read ahead. */
-  count(chunk: Uint8Array, { at }: FramePart): Uint8Array {
+  count(chunk: Uint8Array, { at }: FramePlace): Uint8Array {
     this.#bytes += chunk.length;
     checkSize(this.#job, this.#bytes, at);
     return chunk;

@@ -12,8 +12,16 @@ import { Cursor, type Parsing } from './cursor.ts';
 import { cutOff, damagedStream, type Job, unsupported } from './errors.ts';
 import { type Input, pieceBytes } from './input.ts';
 
+/** How far the file was read. */
+export interface FramePlace {
+  /** Bytes of the file that were taken. */
+  readonly at: number;
+  /** Frames that have begun, skippable ones included. */
+  readonly count: number;
+}
+
 /** Some bytes of one frame, or none, where only skippable frames were read. */
-export interface FramePart {
+export interface FramePart extends FramePlace {
   readonly bytes: Uint8Array;
   /** They end their frame. */
   readonly isEnd: boolean;
@@ -21,10 +29,6 @@ export interface FramePart {
   readonly window: number;
   /** The frame has no more data up to here, as the headers of its blocks say. */
   readonly mostBytes: number;
-  /** Bytes of the file that were taken. */
-  readonly at: number;
-  /** Frames that have begun, skippable ones included. */
-  readonly count: number;
 }
 
 /** The parts of all frames, one by one. Throws the errors of the body and of the structure. */

@@ -15,7 +15,7 @@ import { framesOf } from './zstd-frames.ts';
 export async function* unzstd(input: Input, job: Job, start = startZstd): AsyncGenerator<Uint8Array, void, undefined> {
   const parts = framesOf(input, job);
   const output = new ZstdOutput(job);
-  const decoder = start(job);
+  let decoder = start(job);
   let largest: FrameSizes = { data: 0, window: 0 };
   /** The data before the frame, and before the last time that a team was asked for. */
   let before = 0;
@@ -43,7 +43,10 @@ export async function* unzstd(input: Input, job: Job, start = startZstd): AsyncG
       const team = part.isEnd ? await teamAfter(part.window) : undefined;
       if (team === undefined) step = await parts.next();
       else {
+        // Its memory is that of a decoder of the team.
+        decoder.close();
         step = yield* decodeAhead({ parts, job, output, start }, team);
+        decoder = start(job);
         before = output.bytes;
       }
     }

@@ -1,0 +1,147 @@
+/** What decoders of zstd that work at once need: memory, decoders, and messages to the main thread. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { createMemoryBudget } from '../../../src/lib/memory-budget.ts';
+import { bytesOfDecoder } from '../../../src/source/decompress/bounds.ts';
+import type { Helpers } from '../../../src/source/decompress/index.ts';
+import { Input } from '../../../src/source/decompress/input.ts';
+import { unzstd } from '../../../src/source/decompress/zstd.ts';
+import { startZstd } from '../../../src/source/decompress/zstd-decoder.ts';
+import { type ZstdBlock, zstdFrame } from './files.ts';
+import { countedHelpers } from './helpers.ts';
+import { body, limits, url } from './reading.ts';
+
+const mib = 2 ** 20;
+setFlagsFromString('--expose-gc');
+const collect: () => void = runInNewContext('gc');
+
+/** So much data, of one byte. `window`: the byte in the header. */
+function zeros(bytes: number, window = 0x38): Buffer {
+  return zstdFrame(Array<ZstdBlock>(bytes / 131_072).fill({ byte: 0, times: 131_072 }), window);
+}
+
+/** So much data, as it is. */
+function stored(bytes: number, window?: number): Buffer {
+  return zstdFrame(Array<ZstdBlock>(bytes / 131_072).fill({ raw: Buffer.alloc(131_072, 1) }), window);
+}
+
+/** Decoders, and how many of them are open. */
+function watched() {
+  const seen = { started: 0, open: 0 };
+  const start: typeof startZstd = (job, chunkBytes) => {
+    const decoder = startZstd(job, chunkBytes);
+    seen.started++;
+    seen.open++;
+    let isOpen = true;
+    return {
+      ...decoder,
+      close() {
+        if (isOpen) seen.open--;
+        isOpen = false;
+        decoder.close();
+      },
+    };
+  };
+  return { start, seen };
+}
+
+/** Frames with half a mebibyte of data, and 7 MiB of blocks of which a decoder makes nothing. */
+function withEmptyBlocks(): Buffer {
+  const half = zeros(mib / 2);
+  // Its last block is not the last one any more.
+  half.writeUInt8(half.readUInt8(half.length - 4) & ~1, half.length - 4);
+  const frame = Buffer.concat([half, Buffer.alloc(7 * mib), Buffer.of(1, 0, 0)]);
+  return Buffer.concat([zeros(mib), ...Array<Buffer>(5).fill(frame)]);
+}
+
+test('a team for zstd frames holds no more memory than it was granted, also of blocks without data', async () => {
+  const file = withEmptyBlocks();
+  let granted = 0;
+  const helpers: Helpers = {
+    async take(bytes) {
+      granted += bytes;
+      return { [Symbol.dispose]() {} };
+    },
+  };
+  let read = 0;
+  async function* source() {
+    for await (const piece of body(file, [65_536])) {
+      read += piece.length;
+      yield piece;
+    }
+  }
+  collect();
+  const before = process.memoryUsage().arrayBuffers;
+  let held = 0;
+  const job = { compression: 'zstd', url, limits, helpers } as const;
+  for await (const _ of unzstd(new Input(source()), job)) {
+    if (granted === 0) continue;
+    for (let [seen, turns] = [0, 0]; turns < 3000; turns++) {
+      if (read > seen) [seen, turns] = [read, 0];
+      await setImmediate();
+    }
+    collect();
+    held = process.memoryUsage().arrayBuffers - before;
+    break;
+  }
+  assert.ok(granted > 0);
+  assert.ok(held < granted, `${held} bytes are held, ${granted} were granted`);
+});
+
+test('while a zstd frame is longer than those before, and cores and memory are returned, no other decoder is open', async () => {
+  const file = Buffer.concat([stored(mib), stored(mib), stored(12 * mib)]);
+  const { start, seen } = watched();
+  const helpers = countedHelpers(2);
+  const job = { compression: 'zstd', url, limits, helpers } as const;
+  const after: number[] = [];
+  for await (const _ of unzstd(new Input(body(file, [65_536])), job, start))
+    if (helpers.taken > 0 && helpers.taken === helpers.returned) after.push(seen.open);
+  assert.ok(after.length > 0);
+  assert.equal(Math.max(...after), 1);
+});
+
+test('a zstd frame of a larger window than those before gets the memory for it', async () => {
+  // Windows of 1.125, 1.125 and 1.75 MiB.
+  const file = Buffer.concat([zeros(mib, 0x51), zeros(mib, 0x51), zeros(12 * mib, 0x56)]);
+  const helpers = countedHelpers(2);
+  const memory = createMemoryBudget(2 ** 30);
+  using share = memory.share(new AbortController().signal);
+  const job = { compression: 'zstd', url, limits, helpers, memory: share } as const;
+  let given = 0;
+  for await (const chunk of unzstd(new Input(body(file, [50])), job)) {
+    given += chunk.length;
+    if (given > 10 * mib) assert.equal(memory.used, Math.ceil(bytesOfDecoder('zstd', 1.75 * mib)));
+  }
+  assert.ok(helpers.taken > 0);
+});
+
+test('zstd frames that hold next to nothing cost neither a decoder nor a message each', async () => {
+  // Blocks of one byte each, which may have 128 KiB each as far as their headers state: literals that are repeated once.
+  const compressed = Buffer.of(1 | (1 << 3), 0x41, 0);
+  const header = (isLast: boolean) => Buffer.of((isLast ? 1 : 0) | (2 << 1) | (compressed.length << 3), 0, 0);
+  const blocks = Array.from({ length: 8 }, (_, index) => [header(index === 7), compressed]).flat();
+  const small = Buffer.concat([zeros(0), ...blocks]);
+  const file = Buffer.concat([zeros(2 * mib), ...Array<Buffer>(3000).fill(small)]);
+  for (const most of [1, 3]) {
+    const { start, seen } = watched();
+    let asked = 0;
+    const counted = countedHelpers(most);
+    const helpers: Helpers = {
+      take(bytes) {
+        asked++;
+        return counted.take(bytes);
+      },
+    };
+    const job = { compression: 'zstd', url, limits, helpers } as const;
+    let given = 0;
+    for await (const chunk of unzstd(new Input(body(file, [10_000])), job, start)) given += chunk.length;
+    assert.equal(given, 2 * mib + 8 * 3000);
+    assert.ok(asked <= most + 2, `${asked} messages`);
+    // Those of the team, and one before and one after it.
+    assert.ok(seen.started <= most + 3, `${seen.started} decoders`);
+    assert.equal(seen.open, 0);
+  }
+});
