@@ -87,8 +87,12 @@ export function relay(source: AsyncIterable<Uint8Array>, options: RelayOptions):
     let pauses = size === undefined || size > smallBodyBytes;
     onWait('source');
     onSending();
-    const chunks = holdBack(source, sizeCheck(size))[Symbol.asyncIterator]();
-    using next = abortableCalls(() => chunks.next(), over);
+    let chunks: AsyncIterator<Uint8Array> | undefined;
+    function readNext(): Promise<IteratorResult<Uint8Array>> {
+      chunks ??= holdBack(source, sizeCheck(size))[Symbol.asyncIterator]();
+      return chunks.next();
+    }
+    using next = abortableCalls(readNext, over);
     const read = () => next.call().catch(failed);
     try {
       for (let step = await read(); step.done !== true; step = await read()) {
@@ -108,7 +112,7 @@ export function relay(source: AsyncIterable<Uint8Array>, options: RelayOptions):
       onWait('server');
     } finally {
       // Not awaited: a hanging source must not delay the end of the upload.
-      chunks.return?.()?.catch(() => undefined);
+      chunks?.return?.()?.catch(() => undefined);
     }
   }
 

@@ -47,3 +47,15 @@ test('the errors of the source, and of the right to write, are the cause of a fa
   await assert.rejects(buffer(short.body), /ended after 12 of the 100 bytes/);
   assert.match(String(short.failure()?.error), /ended after 12/);
 });
+
+test('a source that cannot be opened is the cause of the failed upload, whichever way it fails', async () => {
+  const error = new Error('it cannot be opened');
+  const failing = {
+    [Symbol.asyncIterator](): AsyncIterator<Uint8Array> {
+      throw error;
+    },
+  };
+  const relayed = relay(failing, options);
+  await assert.rejects(buffer(relayed.body), error);
+  assert.deepEqual(relayed.failure(), { error });
+});
