@@ -80,19 +80,44 @@ function readingObstacle(data: AsyncIterable<unknown>): string | undefined {
   return taken.has(data) ? takenProblem : undefined;
 }
 
-/** The chunks of the data. Each failure is an InvalidRequest, unless the data itself threw an error of the library. */
-async function* onlyBytes(data: AsyncIterable<unknown>): AsyncGenerator<Uint8Array> {
-  try {
-    const pieces = takenIterator(data);
-    for await (const chunk of { [Symbol.asyncIterator]: () => pieces }) {
+/**
+ * The chunks of the data. Each failure is an InvalidRequest, unless the data itself threw an error of the library. Its end is not awaited:
+ * data that hangs must not delay the end of the call.
+ */
+function onlyBytes(data: AsyncIterable<unknown>): AsyncIterable<Uint8Array> {
+  let pieces: AsyncIterator<unknown> | undefined;
+  const end = () => void endOf(data, pieces).catch(() => {});
+
+  async function next(): Promise<IteratorResult<Uint8Array, undefined>> {
+    try {
+      pieces ??= takenIterator(data);
+      const step = await pieces.next();
+      if (typeof step !== 'object' || step === null) throw new TypeError('its iterator returns no results');
+      const { done, value } = step;
+      if (done === true) return { done, value: undefined };
       // Only streams leave their chunks to the reader. Others may use the memory again before it is sent.
-      if (isUint8Array(chunk)) yield isStream(data) ? chunk : new Uint8Array(chunk);
-      else throw new InvalidRequest(`data: expected a stream of Uint8Arrays, received one of ${typeof chunk} values`);
+      if (isUint8Array(value)) return { done: false, value: isStream(data) ? value : new Uint8Array(value) };
+      end();
+      throw new InvalidRequest(`data: expected a stream of Uint8Arrays, received one of ${typeof value} values`);
+    } catch (error) {
+      if (error instanceof OperatorError) throw error;
+      throw new InvalidRequest(`data: it cannot be read: ${describe(error)}`, { cause: error });
     }
-  } catch (error) {
-    if (error instanceof OperatorError) throw error;
-    throw new InvalidRequest(`data: it cannot be read: ${describe(error)}`, { cause: error });
   }
+
+  async function returned(): Promise<IteratorReturnResult<undefined>> {
+    end();
+    return { done: true, value: undefined };
+  }
+
+  return { [Symbol.asyncIterator]: () => ({ next, return: returned }) };
+}
+
+/** The iterator of a stream would end it only after its next piece. */
+async function endOf(data: AsyncIterable<unknown>, pieces: AsyncIterator<unknown> | undefined): Promise<void> {
+  if (pieces === undefined) return;
+  if (isStream(data) && 'destroy' in data && typeof data.destroy === 'function') data.destroy();
+  else await pieces.return?.();
 }
 
 /** The iterator of the data, which no other call can read any more. */

@@ -12,7 +12,7 @@ export interface Sending {
   readonly state: 'not begun' | 'begun' | 'complete' | 'confirmed';
   /** So far. */
   readonly bytes: number;
-  through(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array>;
+  through(body: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array>;
   /** Glance has responded that it has the data. */
   confirm(): void;
 }
@@ -27,14 +27,24 @@ export function startSending(): Sending {
     get bytes() {
       return bytes;
     },
-    async *through(body) {
-      for await (const chunk of body) {
-        state = 'begun';
-        bytes += chunk.byteLength;
-        yield chunk;
-      }
-      state = 'complete';
-    },
+    through: (body) => ({
+      [Symbol.asyncIterator]() {
+        const pieces = body[Symbol.asyncIterator]();
+        return {
+          async next() {
+            const step = await pieces.next();
+            state = step.done === true ? 'complete' : 'begun';
+            if (step.done !== true) bytes += step.value.byteLength;
+            return step;
+          },
+          // A generator that waits for its next piece would end the data only after that.
+          async return() {
+            await pieces.return?.();
+            return { done: true, value: undefined };
+          },
+        };
+      },
+    }),
     confirm() {
       state = 'confirmed';
     },

@@ -2,9 +2,13 @@
 import assert from 'node:assert/strict';
 import { createReadStream } from 'node:fs';
 import { Readable } from 'node:stream';
+import { buffer } from 'node:stream/consumers';
 import { test } from 'node:test';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { ImageGone, InvalidRequest } from '../../src/glance/errors.ts';
 import type { OperatorError } from '../../src/lib/errors.ts';
+import { uploadDataOf } from '../../src/library/content.ts';
+import { startSending } from '../../src/library/withdraw.ts';
 import { imageId } from '../glance/model.ts';
 import { openStub } from './stub-glance.ts';
 import { untyped } from './untyped.ts';
@@ -246,4 +250,48 @@ test('an error of the library that data throws is thrown unchanged, and any othe
     assert.equal(error.cause, theirs);
     return true;
   });
+});
+
+/** Yields `piece` without an end; `isEnded` after its `return` has settled, which takes some turns of the event loop. */
+function endingSlowly(piece: unknown) {
+  const data = {
+    isEnded: false,
+    isReturned: false,
+    next: async () => ({ done: false, value: piece }),
+    async return() {
+      data.isReturned = true;
+      for (let turns = 0; turns < 20; turns++) await nextTurn();
+      data.isEnded = true;
+      return { done: true, value: undefined };
+    },
+    [Symbol.asyncIterator]: () => data,
+  };
+  return data;
+}
+
+test('data that does not end when it should does not delay the failure of its call', async () => {
+  const texts = endingSlowly('a text');
+  const expected = /^InvalidRequest: data: expected a stream of Uint8Arrays, received one of string values$/;
+  await assert.rejects(buffer(uploadDataOf(texts, {}).body), expected);
+  assert.deepEqual([texts.isReturned, texts.isEnded], [true, false]);
+  const pieces = endingSlowly(bytes);
+  for await (const _ of startSending().through(uploadDataOf(pieces, {}).body)) break;
+  assert.deepEqual([pieces.isReturned, pieces.isEnded], [true, false]);
+});
+
+test('a stream without an end is destroyed when its call ends, also while it is being read', async (t) => {
+  const { images } = await openStub(t, { image });
+  const controller = new AbortController();
+  const reason = new Error('enough');
+  let reads = 0;
+  const data = new Readable({
+    read() {
+      if (reads++ === 0) this.push(bytes);
+      else setImmediate(() => controller.abort(reason));
+    },
+    highWaterMark: 1,
+  });
+  await assert.rejects(images.stage(imageId, data, { signal: controller.signal }), reason);
+  await nextTurn();
+  assert.ok(data.destroyed);
 });
