@@ -145,7 +145,8 @@ export function createDownloads(options: DownloadOptions): Downloads {
         return await write(id, body, file.createWriteStream(), signal);
       } catch (error) {
         await file.close().catch(() => undefined);
-        if (written !== undefined) await rm(written, { force: true });
+        // The error of the download is thrown, not that of the clean-up.
+        if (written !== undefined) await rm(written, { force: true }).catch(() => undefined);
         throw error;
       }
     },

@@ -1,12 +1,13 @@
 /** The destinations of downloads: one that cannot take data is rejected, and nothing waits for it. */
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
-import { mkdtemp, readlink, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readlink, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PassThrough, type Writable } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import { type TestContext, test } from 'node:test';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { ImageCorrupted, ImageDownloadFailed, InvalidRequest } from '../../src/glance/errors.ts';
 import { bytesOf } from '../glance/kit.ts';
 import { imageId } from '../glance/model.ts';
@@ -146,4 +147,24 @@ test('the second reader of a download gets an error, also while the first one re
   await assert.rejects(bytesOf(body), invalid(/is read once/));
   // A reader that only ends it loses nothing.
   await body[Symbol.asyncIterator]().return?.();
+});
+
+test('a download whose file cannot be removed fails with its own error, not with that of the removal', async (t) => {
+  const directory = await mkdtemp(join(tmpdir(), 'files-'));
+  t.after(() => rm(directory, { recursive: true }));
+  const file = join(directory, 'image');
+  const { images } = await openStub(t, {
+    image: active,
+    answer({ url }, response) {
+      if (!url?.endsWith('/file')) return false;
+      response.write(stubData.slice(0, 4), async () => {
+        while (!existsSync(file)) await nextTurn();
+        await rm(file);
+        await mkdir(file);
+        response.destroy();
+      });
+      return true;
+    },
+  });
+  await assert.rejects(images.downloadToFile(imageId, file), ImageDownloadFailed);
 });
