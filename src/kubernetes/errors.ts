@@ -22,7 +22,7 @@ const needsChange: ReadonlySet<string> = new Set(['Invalid', 'BadRequest', tooLa
 export class KubernetesError extends OperatorError {
   /**
    * The Status reason, or one of our own: Unreachable, DeadlineExceeded, IdleTimeout, EndedEarly, MalformedResponse,
-   * KubeconfigInvalid, CredentialsUnavailable, UnknownResource.
+   * KubeconfigInvalid, CredentialsUnavailable, UnknownResource, Closed.
    */
   readonly reason: string;
   readonly causes: readonly string[];
@@ -129,6 +129,11 @@ export function unreachableServer(server: string, error: unknown): KubernetesErr
     `No connection to the API server ${server}: ${detail}${code === undefined || detail.includes(code) ? '' : ` (${code})`}`,
     { reason: 'Unreachable', cause: error },
   );
+}
+
+/** This process has closed its connections. */
+export function closedClient(server: string): KubernetesError {
+  return new KubernetesError(`The client of the API server ${server} was closed`, { reason: 'Closed' });
 }
 
 /** The server was too slow for the deadline of the call. */

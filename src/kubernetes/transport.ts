@@ -16,9 +16,16 @@ import { abortable, DeadlineExceeded, linked, withDeadline } from '../lib/abort.
 import { backoff } from '../lib/backoff.ts';
 import { type Clock, jitter, type Random } from '../lib/clock.ts';
 import { compact } from '../lib/compact.ts';
-import { OperatorError } from '../lib/errors.ts';
+import { describe, OperatorError } from '../lib/errors.ts';
 import { safeUrl } from '../lib/secret.ts';
-import { deadlinePassed, idleTimeoutOf, KubernetesError, malformedResponse, unreachableServer } from './errors.ts';
+import {
+  closedClient,
+  deadlinePassed,
+  idleTimeoutOf,
+  KubernetesError,
+  malformedResponse,
+  unreachableServer,
+} from './errors.ts';
 import {
   type ApiCredentials,
   clusterOf,
@@ -127,6 +134,7 @@ export function createApiTransport(options: ApiTransportOptions): ApiTransport {
   function renew(from: KubeConfig): Promise<Login> {
     renewal ??= (async () => {
       const credentials = await readCredentials(from);
+      closing.signal.throwIfAborted();
       if (agents?.fingerprint !== credentials.fingerprint) {
         const old = agents;
         agents = createAgents(credentials, cluster.proxyUrl, mayWrite);
@@ -269,7 +277,7 @@ export function createApiTransport(options: ApiTransportOptions): ApiTransport {
     },
 
     async close() {
-      closing.abort(new Error('the client was closed'));
+      closing.abort(closedClient(server));
       const old = agents;
       agents = undefined;
       login = undefined;
@@ -305,7 +313,11 @@ function createAgents(credentials: ApiCredentials, proxyUrl: string | undefined,
     const common = { ...options, allowH2: false, keepAliveTimeout: 30_000 };
     if (proxyUrl === undefined) return new Agent({ ...common, connect });
     if (!/^https?:/.test(proxyUrl)) throw invalidKubeconfig('its proxy-url must be an http or https address');
-    return new ProxyAgent({ ...common, uri: proxyUrl, requestTls: connect });
+    try {
+      return new ProxyAgent({ ...common, uri: proxyUrl, requestTls: connect });
+    } catch (error) {
+      throw invalidKubeconfig(`its proxy-url cannot be used: ${describe(error)}`, error);
+    }
   };
   return {
     fingerprint: credentials.fingerprint,

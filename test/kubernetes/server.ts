@@ -93,14 +93,19 @@ export function createImpatientClock(): Clock & { slept: number[] } {
   };
 }
 
-export async function writeKubeconfig(t: TestContext, server: string, user: object): Promise<string> {
+export async function writeKubeconfig(
+  t: TestContext,
+  server: string,
+  user: object,
+  proxyURL?: string,
+): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'kubeconfig-'));
   t.after(() => rm(folder, { recursive: true }));
   const path = join(folder, 'config');
   const config = {
     apiVersion: 'v1',
     kind: 'Config',
-    clusters: [{ name: 'c', cluster: { server } }],
+    clusters: [{ name: 'c', cluster: { server, 'proxy-url': proxyURL } }],
     users: [{ name: 'u', user }],
     contexts: [{ name: 'x', context: { cluster: 'c', user: 'u', namespace: 'images' } }],
     'current-context': 'x',

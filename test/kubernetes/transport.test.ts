@@ -317,3 +317,22 @@ test('a kubeconfig that does not parse is reported by its position, without the 
     rmSync(folder, { recursive: true });
   }
 });
+
+test('a call that runs when its transport is closed fails, and makes no other connection', async (t) => {
+  const server = await startServer(t, () => void transport.close());
+  const transport = await connect(t, server, { clock: createImpatientClock() });
+  await assert.rejects(transport.request({ method: 'GET', path }, never), rejectsWith('Closed'));
+  await assert.rejects(transport.request({ method: 'GET', path }, never), rejectsWith('Closed'));
+  assert.equal(server.connections(), 1);
+});
+
+test('a proxy-url that cannot be used is an error of the kubeconfig', async (t) => {
+  const kubeconfig = await writeKubeconfig(t, 'http://127.0.0.1:1', { token: 't' }, 'http://user:%zz@127.0.0.1:1');
+  for (const isUnattended of [true, false]) {
+    const transport = createApiTransport({
+      ...{ kubeconfig, isUnattended, version: '0', clock: createImpatientClock(), random: () => 0.5 },
+    });
+    t.after(() => transport.close());
+    await assert.rejects(transport.request({ method: 'GET', path }, never), rejectsWith('KubeconfigInvalid'));
+  }
+});
