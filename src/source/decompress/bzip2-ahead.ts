@@ -11,6 +11,7 @@ import type { BitReader } from './bits.ts';
 import { type BlockAhead, type BlockHelper, helperBytes, startHelper } from './bzip2-helper.ts';
 import { findSignatures, signatureBytes } from './bzip2-signature.ts';
 import type { Helpers } from './errors.ts';
+import { Questions } from './team.ts';
 
 /** More would need more memory than the budget of all decoders has, next to other transfers. */
 const mostHelpers = 3;
@@ -47,14 +48,16 @@ export function createBlocksAhead(bits: BitReader, helpers: Helpers, blockBytes:
   let candidates: Candidate[] = [];
   /** The signatures in the bytes before this one have been found. */
   let searched = 0;
+  const questions = new Questions();
   let sinceOwn = 0;
   let wasted = 0;
   let isClosed = false;
 
-  async function takeHelper(): Promise<void> {
-    if (isClosed || running.length === mostHelpers) return;
+  /** `done`: bytes of the file so far. */
+  async function takeHelper(done: number): Promise<void> {
+    if (isClosed || running.length === mostHelpers || !questions.areDue(done)) return;
     const lease = await helpers.take(helperBytes);
-    if (lease === undefined) return;
+    if (lease === undefined) return questions.refused(done);
     if (isClosed) return lease[Symbol.dispose]();
     running.push({ helper: startHelper(), lease });
     bits.grow(wantedBytes() + aheadBytes);
@@ -127,7 +130,7 @@ export function createBlocksAhead(bits: BitReader, helpers: Helpers, blockBytes:
       if (wasted > mostWasted) close();
       const here = candidates[0]?.position === position ? candidates.shift() : undefined;
       if (here === undefined) sinceOwn = 0;
-      if (here?.ahead === undefined) await takeHelper();
+      if (here?.ahead === undefined) await takeHelper(position / 8);
       if (running.length > 0) {
         search(position);
         begin(isComplete);

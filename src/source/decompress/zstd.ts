@@ -7,6 +7,7 @@
 import { memoryGranted } from './bounds.ts';
 import type { Job } from './errors.ts';
 import type { Input } from './input.ts';
+import { Questions } from './team.ts';
 import { decodeAhead, type FrameSizes, formZstdTeam, leastData, type ZstdTeam } from './zstd-ahead.ts';
 import { startZstd, ZstdOutput } from './zstd-decoder.ts';
 import { framesOf } from './zstd-frames.ts';
@@ -17,9 +18,9 @@ export async function* unzstd(input: Input, job: Job, start = startZstd): AsyncG
   const output = new ZstdOutput(job);
   let decoder = start(job);
   let largest: FrameSizes = { data: 0, window: 0 };
-  /** The data before the frame, and before the last time that a team was asked for. */
+  /** The data before the frame. */
   let before = 0;
-  let askedAt = 0;
+  const questions = new Questions();
 
   /** After a frame that was decoded here. */
   async function teamAfter(window: number): Promise<ZstdTeam | undefined> {
@@ -28,9 +29,10 @@ export async function* unzstd(input: Input, job: Job, start = startZstd): AsyncG
       window: Math.max(largest.window, window),
     };
     before = output.bytes;
-    if (output.bytes - askedAt < leastData) return undefined;
-    askedAt = output.bytes;
-    return formZstdTeam(job, largest);
+    if (output.bytes < leastData || !questions.areDue(output.bytes)) return undefined;
+    const team = await formZstdTeam(job, largest);
+    if (team === undefined) questions.refused(output.bytes);
+    return team;
   }
 
   try {

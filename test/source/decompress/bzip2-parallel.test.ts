@@ -36,11 +36,14 @@ for (const most of [1, 2, 3])
     assert.deepEqual([helpers.taken, helpers.returned], [most, most]);
   });
 
-test('a bzip2 file is decompressed by its own thread alone if no other is free', async (t) => {
+test('a bzip2 file is decompressed by its own thread alone if no other is free, and asks for one only now and then', async (t) => {
   const threads = threadsOf(t);
-  const { bytes } = await outcome(body(file), {}, false, countedHelpers(0));
+  const helpers = countedHelpers(0);
+  const { bytes } = await outcome(body(file), {}, false, helpers);
   assert.ok(bytes.equals(data));
   assert.equal(threads.length, 0);
+  // There are about 31 blocks. It asks at the first one, and at least 1 MiB later.
+  assert.equal(helpers.asked, 1 + Math.floor(file.length / 2 ** 20));
 });
 
 test('bzip2 files of several streams and levels, and of blocks that expand by far, are decompressed by several threads', async () => {

@@ -2,14 +2,19 @@
 import type { Helpers } from '../../../src/source/decompress/index.ts';
 
 export interface CountedHelpers extends Helpers {
+  /** How often one was asked for. */
+  readonly asked: number;
   /** How many were taken, and how many of these were returned. */
   readonly taken: number;
   readonly returned: number;
 }
 
 export function countedHelpers(most: number): CountedHelpers {
-  const count = { taken: 0, returned: 0 };
+  const count = { asked: 0, taken: 0, returned: 0 };
   return {
+    get asked() {
+      return count.asked;
+    },
     get taken() {
       return count.taken;
     },
@@ -17,6 +22,7 @@ export function countedHelpers(most: number): CountedHelpers {
       return count.returned;
     },
     async take() {
+      count.asked++;
       if (count.taken - count.returned === most) return undefined;
       count.taken++;
       return {

@@ -126,6 +126,14 @@ test('a team for xz blocks asks for the memory of all that it holds, and forms o
   assert.deepEqual(asked, [Math.ceil((4 + 2.7) * 2 ** 20 + 3 * 1.5 * 262_144)]);
 });
 
+test('a team for xz blocks asks for a further core only now and then while none is free', async () => {
+  const helpers = countedHelpers(1);
+  const { bytes } = await outcome(body(file, [50_000]), {}, false, helpers);
+  assert.ok(bytes.equals(data));
+  // There are 12 blocks. One core is granted, then none, and none at least 1 MiB later; the next question would be 2 MiB later.
+  assert.ok(helpers.asked <= 3, `it asked ${helpers.asked} times`);
+});
+
 test('no more of an xz block is read than its header states', async () => {
   const noise = generated(2_000_000).slice(0, 2_000_000);
   const packed = tool('xz -c -0 -T2 --block-size=4000000', noise);

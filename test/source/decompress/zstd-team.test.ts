@@ -127,19 +127,12 @@ test('zstd frames that hold next to nothing cost neither a decoder nor a message
   const file = Buffer.concat([zeros(2 * mib), ...Array<Buffer>(3000).fill(small)]);
   for (const most of [1, 3]) {
     const { start, seen } = watched();
-    let asked = 0;
-    const counted = countedHelpers(most);
-    const helpers: Helpers = {
-      take(bytes) {
-        asked++;
-        return counted.take(bytes);
-      },
-    };
+    const helpers = countedHelpers(most);
     const job = { compression: 'zstd', url, limits, helpers } as const;
     let given = 0;
     for await (const chunk of unzstd(new Input(body(file, [10_000])), job, start)) given += chunk.length;
     assert.equal(given, 2 * mib + 8 * 3000);
-    assert.ok(asked <= most + 2, `${asked} messages`);
+    assert.ok(helpers.asked <= most + 2, `${helpers.asked} messages`);
     // Those of the team, and one before and one after it.
     assert.ok(seen.started <= most + 3, `${seen.started} decoders`);
     assert.equal(seen.open, 0);
