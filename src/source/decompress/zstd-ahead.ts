@@ -1,9 +1,9 @@
 /**
  * Decodes several frames of zstd at once, each by a decoder of its own.
  *
- * Guarantees: the data is that of one decoder, and so is an error, but for the last chunk before it; as many frames are decoded at once
- * as cores and memory are granted, and one more is held; each is decoded while it arrives, so a slow source is not waited for. While a
- * frame is longer than those before, no other one is decoded, and cores and memory are returned.
+ * Guarantees: the data and the error are those of one decoder, except that up to 1 MiB of data before an error may be missing; as many
+ * frames are decoded at once as cores and memory are granted, and one more is held; a frame is decoded while it arrives. Once a frame
+ * is more than twice as long as those before, no other one is decoded, and cores and memory are returned.
  *
  * `pzstd` and tools for seekable files write such files. `zstd -T0` writes one frame.
  */
@@ -44,7 +44,7 @@ export async function formZstdTeam(job: Job, largest: FrameSizes): Promise<ZstdT
   if (job.helpers === undefined || largest.data > mostData) return undefined;
   const data = Math.max(largest.data, leastData);
   const each = bytesOfDecoder('zstd', largest.window) + aheadChunk + (1 + inputPerByte) * data;
-  // With the first one, a frame of its own, the one that is read, and one that waits.
+  // Of two decoders, a frame each, and the one that is delivered. The memory of one decoder itself is granted already.
   const team = createTeam(job.helpers, { first: 3 * each, each });
   await team.grow(0);
   return team.size > 1 ? { team, data, window: largest.window } : undefined;

@@ -7,10 +7,12 @@ export interface CountedHelpers extends Helpers {
   /** How many were taken, and how many of these were returned. */
   readonly taken: number;
   readonly returned: number;
+  /** Of memory, of all that were taken. */
+  readonly bytes: number;
 }
 
 export function countedHelpers(most: number): CountedHelpers {
-  const count = { asked: 0, taken: 0, returned: 0 };
+  const count = { asked: 0, taken: 0, returned: 0, bytes: 0 };
   return {
     get asked() {
       return count.asked;
@@ -21,10 +23,14 @@ export function countedHelpers(most: number): CountedHelpers {
     get returned() {
       return count.returned;
     },
-    async take() {
+    get bytes() {
+      return count.bytes;
+    },
+    async take(bytes) {
       count.asked++;
       if (count.taken - count.returned === most) return undefined;
       count.taken++;
+      count.bytes += bytes;
       return {
         [Symbol.dispose]() {
           count.returned++;

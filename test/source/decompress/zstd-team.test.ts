@@ -6,12 +6,11 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { createMemoryBudget } from '../../../src/lib/memory-budget.ts';
 import { bytesOfDecoder } from '../../../src/source/decompress/bounds.ts';
-import type { Helpers } from '../../../src/source/decompress/index.ts';
 import { Input } from '../../../src/source/decompress/input.ts';
 import { unzstd } from '../../../src/source/decompress/zstd.ts';
 import { startZstd } from '../../../src/source/decompress/zstd-decoder.ts';
 import { type ZstdBlock, zstdFrame } from './files.ts';
-import { countedHelpers } from './helpers.ts';
+import { type CountedHelpers, countedHelpers } from './helpers.ts';
 import { body, limits, url } from './reading.ts';
 
 const mib = 2 ** 20;
@@ -20,7 +19,8 @@ const collect: () => void = runInNewContext('gc');
 
 /** So much data, of one byte. `window`: the byte in the header. */
 function zeros(bytes: number, window = 0x38): Buffer {
-  return zstdFrame(Array<ZstdBlock>(bytes / 131_072).fill({ byte: 0, times: 131_072 }), window);
+  const blocks = Array<ZstdBlock>(bytes / 131_072).fill({ byte: 0, times: 131_072 });
+  return zstdFrame(blocks.length > 0 ? blocks : [{ raw: Buffer.alloc(0) }], window);
 }
 
 /** So much data, as it is. */
@@ -57,38 +57,79 @@ function withEmptyBlocks(): Buffer {
   return Buffer.concat([zeros(mib), ...Array<Buffer>(5).fill(frame)]);
 }
 
-test('a team for zstd frames holds no more memory than it was granted, also of blocks without data', async () => {
-  const file = withEmptyBlocks();
-  let granted = 0;
-  const helpers: Helpers = {
-    async take(bytes) {
-      granted += bytes;
-      return { [Symbol.dispose]() {} };
-    },
-  };
-  let read = 0;
+/** The state of a decoder whose reader pauses when `isTime`, once nothing more happens. */
+async function pausedAt(file: Buffer, isTime: (helpers: CountedHelpers) => boolean) {
+  const helpers = countedHelpers(3);
+  const seen = { read: 0, parts: 0, decoded: 0, given: 0 };
+  const happened = () => seen.read + seen.parts + seen.decoded;
   async function* source() {
     for await (const piece of body(file, [65_536])) {
-      read += piece.length;
+      seen.read += piece.length;
       yield piece;
     }
   }
+  const start: typeof startZstd = (job, chunkBytes) => {
+    const decoder = startZstd(job, chunkBytes);
+    return {
+      ...decoder,
+      async *decode(part) {
+        seen.parts++;
+        for await (const chunk of decoder.decode(part)) {
+          seen.decoded += chunk.length;
+          yield chunk;
+        }
+      },
+    };
+  };
   collect();
   const before = process.memoryUsage().arrayBuffers;
-  let held = 0;
   const job = { compression: 'zstd', url, limits, helpers } as const;
-  for await (const _ of unzstd(new Input(source()), job)) {
-    if (granted === 0) continue;
-    for (let [seen, turns] = [0, 0]; turns < 3000; turns++) {
-      if (read > seen) [seen, turns] = [read, 0];
+  for await (const chunk of unzstd(new Input(source()), job, start)) {
+    seen.given += chunk.length;
+    if (!isTime(helpers)) continue;
+    for (let [sum, turns] = [0, 0]; turns < 3000; turns++) {
+      if (happened() > sum) [sum, turns] = [happened(), 0];
       await setImmediate();
     }
     collect();
-    held = process.memoryUsage().arrayBuffers - before;
-    break;
+    const held = process.memoryUsage().arrayBuffers - before;
+    return {
+      held,
+      granted: helpers.bytes,
+      decoded: seen.decoded - seen.given,
+      packed: seen.read - seen.decoded,
+      read: seen.read,
+    };
   }
-  assert.ok(granted > 0);
+  assert.fail('it was never time');
+}
+
+const isFormed = ({ taken }: CountedHelpers) => taken > 0;
+const isDissolved = ({ taken, returned }: CountedHelpers) => taken > 0 && taken === returned;
+
+test('a team for zstd frames holds no more memory than it was granted, also of blocks without data', async () => {
+  const { held, granted } = await pausedAt(withEmptyBlocks(), isFormed);
   assert.ok(held < granted, `${held} bytes are held, ${granted} were granted`);
+});
+
+test('a team for zstd frames holds no more memory than it was granted, also of frames that grow by far', async () => {
+  const file = Buffer.concat([zeros(mib), ...Array<Buffer>(5).fill(zeros(100 * mib))]);
+  const { held, decoded, granted } = await pausedAt(file, isFormed);
+  assert.ok(decoded < granted, `${decoded} bytes are decoded, ${granted} were granted`);
+  assert.ok(held < granted, `${held} bytes are held, ${granted} were granted`);
+});
+
+test('a team for zstd frames does not read far ahead where frames have no data', async () => {
+  const file = Buffer.concat([zeros(mib), zeros(mib), ...Array<Buffer>(100_000).fill(zeros(0))]);
+  const { read } = await pausedAt(file, isFormed);
+  assert.ok(read < 200_000, `${read} bytes are read`);
+});
+
+test('next to nothing is held of a zstd frame that is longer than those before when the memory is returned', async () => {
+  const file = Buffer.concat([stored(mib), stored(mib), stored(12 * mib)]);
+  const { decoded, packed } = await pausedAt(file, isDissolved);
+  assert.ok(decoded < 200_000, `${decoded} bytes are decoded`);
+  assert.ok(packed < 200_000, `${packed} bytes are not decoded`);
 });
 
 test('while a zstd frame is longer than those before, and cores and memory are returned, no other decoder is open', async () => {
@@ -101,6 +142,23 @@ test('while a zstd frame is longer than those before, and cores and memory are r
     if (helpers.taken > 0 && helpers.taken === helpers.returned) after.push(seen.open);
   assert.ok(after.length > 0);
   assert.equal(Math.max(...after), 1);
+});
+
+test('several zstd frames are decoded at once again after a longer one', async () => {
+  const short = Array<Buffer>(4).fill(stored(mib));
+  const helpers = countedHelpers(1);
+  const job = { compression: 'zstd', url, limits, helpers } as const;
+  const file = Buffer.concat([...short, stored(14 * mib), ...short]);
+  for await (const _ of unzstd(new Input(body(file, [65_536])), job));
+  assert.deepEqual([helpers.taken, helpers.returned], [2, 2]);
+});
+
+test('no team is asked for after a zstd frame that is too long for one', async () => {
+  const helpers = countedHelpers(1);
+  const job = { compression: 'zstd', url, limits, helpers } as const;
+  const file = Buffer.concat([zeros(17 * mib), ...Array<Buffer>(4).fill(zeros(mib))]);
+  for await (const _ of unzstd(new Input(body(file)), job));
+  assert.equal(helpers.asked, 0);
 });
 
 test('a zstd frame of a larger window than those before gets the memory for it', async () => {
@@ -123,7 +181,7 @@ test('zstd frames that hold next to nothing cost neither a decoder nor a message
   const compressed = Buffer.of(1 | (1 << 3), 0x41, 0);
   const header = (isLast: boolean) => Buffer.of((isLast ? 1 : 0) | (2 << 1) | (compressed.length << 3), 0, 0);
   const blocks = Array.from({ length: 8 }, (_, index) => [header(index === 7), compressed]).flat();
-  const small = Buffer.concat([zeros(0), ...blocks]);
+  const small = Buffer.concat([zeros(0).subarray(0, 6), ...blocks]);
   const file = Buffer.concat([zeros(2 * mib), ...Array<Buffer>(3000).fill(small)]);
   for (const most of [1, 3]) {
     const { start, seen } = watched();
