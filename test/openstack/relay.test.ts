@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
+import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { test } from 'node:test';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { systemClock } from '../../src/lib/clock.ts';
 import { relay } from '../../src/openstack/body.ts';
 
@@ -58,4 +60,53 @@ test('a source that cannot be opened is the cause of the failed upload, whicheve
   const relayed = relay(failing, options);
   await assert.rejects(buffer(relayed.body), error);
   assert.deepEqual(relayed.failure(), { error });
+});
+
+test('an upload waits for its source and for the server in turn, and must not be repeated once its source is read', async () => {
+  const events: string[] = [];
+  const onWait = (side: string) => void events.push(side);
+  const relayed = relay(source(), { ...options, size: 12, onWait, onSending: () => void events.push('sending') });
+  for await (const piece of relayed.body) events.push(String(piece));
+  assert.deepEqual(events, [
+    ...['source', 'sending', 'server', 'data', 'source', 'server', 'more', 'source', 'server', 'last'],
+    ...['source', 'server'],
+  ]);
+});
+
+test('an upload that is not small pauses once after its first bytes, for as long as it goes on, so that the server can reject it', async () => {
+  const kib = 1024;
+  async function sent(size: number | undefined, bytes: number) {
+    const pauses: [ms: number, signal: AbortSignal | undefined][] = [];
+    const clock = { ...systemClock, sleep: async (ms: number, signal?: AbortSignal) => void pauses.push([ms, signal]) };
+    const whole = Readable.from([Buffer.alloc(bytes)]);
+    const pieces: number[] = [];
+    for await (const piece of relay(whole, { ...options, size, clock }).body) pieces.push(piece.byteLength / kib);
+    return { pieces, pauses };
+  }
+  const pauses = [[250, options.over]];
+  assert.deepEqual(await sent(undefined, 300 * kib), { pieces: [16, 256, 28], pauses });
+  assert.deepEqual(await sent(1025 * kib, 1025 * kib), { pieces: [16, 256, 256, 256, 241], pauses });
+  assert.deepEqual(await sent(1024 * kib, 1024 * kib), { pieces: [256, 256, 256, 256], pauses: [] });
+});
+
+test('the end of an upload that waits for its source is no error of the source', async () => {
+  const over = new AbortController();
+  const pending = { [Symbol.asyncIterator]: () => ({ next: () => new Promise<never>(() => {}) }) };
+  const relayed = relay(pending, { ...options, over: over.signal });
+  const end = new Error('the upload is over');
+  const read = assert.rejects(buffer(relayed.body), end);
+  over.abort(end);
+  await read;
+  assert.equal(relayed.failure(), undefined);
+});
+
+test('a source whose end fails does not fail the upload, nor the process', async () => {
+  const piece = { done: false, value: Buffer.from('data') };
+  const end = async () => {
+    throw new Error('it cannot be ended');
+  };
+  const endless = { [Symbol.asyncIterator]: () => ({ next: async () => piece, return: end }) };
+  for await (const _ of relay(endless, { ...options, size: undefined }).body) break;
+  // An unhandled rejection fails the test.
+  await nextTurn();
 });
