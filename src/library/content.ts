@@ -11,8 +11,8 @@ import { InvalidRequest } from '../glance/errors.ts';
 import { describe, OperatorError } from '../lib/errors.ts';
 
 /**
- * Bytes, or a stream of them, such as a `Readable`. A stream or an iterator is read by one call only, also if that fails. An error
- * that it throws is the cause of an InvalidRequest.
+ * Bytes, or a stream of them, such as a `Readable`. A stream or an iterator is read by one call only, also if that fails. A stream is
+ * closed at the end of its call, also if it was not read. An error that it throws is the cause of an InvalidRequest.
  */
 export type ImageContent = Uint8Array | AsyncIterable<Uint8Array>;
 
@@ -27,7 +27,8 @@ export interface DataOptions {
   baseImageRef?: string;
 }
 
-export interface UploadData {
+/** Disposing it closes a stream that was not read to its end. */
+export interface UploadData extends Disposable {
   body: AsyncIterable<Uint8Array>;
   /** Bytes have a size; the size of a stream must be given. */
   size: number | undefined;
@@ -46,7 +47,8 @@ export function uploadDataOf(data: unknown, options: DataOptions): UploadData {
   const { size } = options;
   uploadHeaders(options);
   if (isUint8Array(data)) {
-    if (size === undefined || size === data.byteLength) return { body: Readable.from([data]), size: data.byteLength };
+    if (size === undefined || size === data.byteLength)
+      return { body: Readable.from([data]), size: data.byteLength, [Symbol.dispose]() {} };
     throw new InvalidRequest(`size is ${size}, but the data has ${data.byteLength} bytes`);
   }
   if (!isAsyncIterable(data)) throw new InvalidRequest(`data: ${contentProblem}`);
@@ -54,7 +56,7 @@ export function uploadDataOf(data: unknown, options: DataOptions): UploadData {
   if (obstacle !== undefined) throw new InvalidRequest(`data: ${obstacle}`);
   // It may fail before it is read, which throws its error then. Without a listener the failure would end the process.
   if (data instanceof Readable) data.on('error', () => {});
-  return { body: onlyBytes(data), size };
+  return { ...onlyBytes(data), size };
 }
 
 function isAsyncIterable(data: unknown): data is AsyncIterable<unknown> {
@@ -80,26 +82,38 @@ function readingObstacle(data: AsyncIterable<unknown>): string | undefined {
   return taken.has(data) ? takenProblem : undefined;
 }
 
+/** `unread`: by this call. */
+type Reading = 'unread' | AsyncIterator<unknown> | 'over';
+
 /**
  * The chunks of the data. Each failure is an InvalidRequest, unless the data itself threw an error of the library. Its end is not awaited:
  * data that hangs must not delay the end of the call.
  */
-function onlyBytes(data: AsyncIterable<unknown>): AsyncIterable<Uint8Array> {
-  let pieces: AsyncIterator<unknown> | undefined;
-  const end = () => void endOf(data, pieces).catch(() => {});
+function onlyBytes(data: AsyncIterable<unknown>): Omit<UploadData, 'size'> {
+  let reading: Reading = 'unread';
+
+  function end(): void {
+    endOf(data, reading).catch(() => {});
+    reading = 'over';
+  }
 
   async function next(): Promise<IteratorResult<Uint8Array, undefined>> {
+    if (reading === 'over') return { done: true, value: undefined };
     try {
-      pieces ??= takenIterator(data);
-      const step = await pieces.next();
+      if (reading === 'unread') reading = takenIterator(data);
+      const step = await reading.next();
       if (typeof step !== 'object' || step === null) throw new TypeError('its iterator returns no results');
       const { done, value } = step;
-      if (done === true) return { done, value: undefined };
+      if (done === true) {
+        reading = 'over';
+        return { done, value: undefined };
+      }
       // Only streams leave their chunks to the reader. Others may use the memory again before it is sent.
       if (isUint8Array(value)) return { done: false, value: isStream(data) ? value : new Uint8Array(value) };
       end();
       throw new InvalidRequest(`data: expected a stream of Uint8Arrays, received one of ${typeof value} values`);
     } catch (error) {
+      reading = 'over';
       if (error instanceof OperatorError) throw error;
       throw new InvalidRequest(`data: it cannot be read: ${describe(error)}`, { cause: error });
     }
@@ -110,14 +124,16 @@ function onlyBytes(data: AsyncIterable<unknown>): AsyncIterable<Uint8Array> {
     return { done: true, value: undefined };
   }
 
-  return { [Symbol.asyncIterator]: () => ({ next, return: returned }) };
+  return { body: { [Symbol.asyncIterator]: () => ({ next, return: returned }) }, [Symbol.dispose]: end };
 }
 
-/** The iterator of a stream would end it only after its next piece. */
-async function endOf(data: AsyncIterable<unknown>, pieces: AsyncIterator<unknown> | undefined): Promise<void> {
-  if (pieces === undefined) return;
+async function endOf(data: AsyncIterable<unknown>, reading: Reading): Promise<void> {
+  // Another call may read what this one has not.
+  if (reading === 'over' || (reading === 'unread' && taken.has(data))) return;
+  // The iterator of a stream would end it only after its next piece.
   if (isStream(data) && 'destroy' in data && typeof data.destroy === 'function') data.destroy();
-  else await pieces.return?.();
+  else if (reading !== 'unread') await reading.return?.();
+  else if (data instanceof ReadableStream) await data.cancel();
 }
 
 /** The iterator of the data, which no other call can read any more. */

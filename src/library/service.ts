@@ -217,7 +217,8 @@ export function createImageService(
 
     async stage(id, data, options) {
       const { signal, ...announced } = stageOptionsIn(options);
-      const { body, size } = uploadDataOf(dataIn(data), announced);
+      using content = uploadDataOf(dataIn(data), announced);
+      const { body, size } = content;
       await client.stage(id, body, { ...(size === undefined ? {} : { size }), signal: following(signal) });
     },
     async importImage(id, request, options) {

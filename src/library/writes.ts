@@ -190,11 +190,11 @@ export function createWrites({ client, find, newId, lifetime }: WriteOptions): W
 
   return {
     async create(given, { data, ...options }, signal) {
-      const content = data === undefined ? undefined : uploadDataOf(data, options);
+      using content = data === undefined ? undefined : uploadDataOf(data, options);
       const fields = checkFields(fieldsIn(given));
       const chosen = fields.id ?? newId();
       imagePath(chosen);
-      return lifetime.during(async () => {
+      return await lifetime.during(async () => {
         // Signs in, where an abort leaves nothing behind.
         await client.schema(signal);
         using grace = lifetime.graceAfter(signal);
@@ -218,7 +218,7 @@ export function createWrites({ client, find, newId, lifetime }: WriteOptions): W
     },
 
     async update(id, given, { data, purge = true, ...options }, signal) {
-      const content = data === undefined ? undefined : uploadDataOf(data, options);
+      using content = data === undefined ? undefined : uploadDataOf(data, options);
       const own = fieldsIn(given);
       const fields = checkFields(
         givesReadOnly(own) ? withoutUnchanged(own, serviceImageOf(await find(id, signal))) : own,
@@ -230,7 +230,7 @@ export function createWrites({ client, find, newId, lifetime }: WriteOptions): W
         // Before the data, because formats cannot be set after it, and so that the image is never active with its old name.
         await change(id, fields, { purge, check: expectQueued, signal });
       }
-      return fill(id, content, options, { signal, sending: startSending() });
+      return await fill(id, content, options, { signal, sending: startSending() });
     },
 
     async addTag(id, tag, signal) {

@@ -6,8 +6,8 @@ import { buffer } from 'node:stream/consumers';
 import { test } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { ImageGone, InvalidRequest } from '../../src/glance/errors.ts';
-import type { OperatorError } from '../../src/lib/errors.ts';
-import { uploadDataOf } from '../../src/library/content.ts';
+import { OperatorError } from '../../src/lib/errors.ts';
+import { type ImageContent, uploadDataOf } from '../../src/library/content.ts';
 import { startSending } from '../../src/library/withdraw.ts';
 import { imageId } from '../glance/model.ts';
 import { openStub } from './stub-glance.ts';
@@ -294,4 +294,25 @@ test('a stream without an end is destroyed when its call ends, also while it is 
   await assert.rejects(images.stage(imageId, data, { signal: controller.signal }), reason);
   await nextTurn();
   assert.ok(data.destroyed);
+});
+
+test('a stream whose call fails before it is read is closed', async (t) => {
+  const { images } = await openStub(t, { image: { ...image, status: 'active', size: 1 } });
+  for (const send of [
+    (data: ImageContent) => images.stage(imageId, data),
+    (data: ImageContent) => images.update(imageId, { name: 'after' }, { data }),
+    (data: ImageContent) => images.create({ name: 'new', id: 'no id' }, { data }),
+  ]) {
+    const stream = Readable.from(letters());
+    await assert.rejects(send(stream), OperatorError);
+    assert.ok(stream.destroyed);
+    let isCancelled = false;
+    const ofTheWeb = new ReadableStream({
+      cancel() {
+        isCancelled = true;
+      },
+    });
+    await assert.rejects(send(ofTheWeb), OperatorError);
+    assert.ok(isCancelled);
+  }
 });
