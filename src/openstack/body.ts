@@ -11,6 +11,7 @@ import { abortableCalls } from '../lib/abort.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { ErrorCode } from '../lib/error-codes.ts';
 import { OperatorError } from '../lib/errors.ts';
+import { BodyFailed } from './errors.ts';
 
 /** The source has fewer or more bytes than announced, or none. */
 export class SizeMismatch extends OperatorError {
@@ -44,7 +45,7 @@ export interface Relay {
   body: AsyncIterable<Uint8Array>;
   /** Whether the source has ended without an error and its last byte was handed over. */
   isComplete(): boolean;
-  /** The error of the source, which is then the cause of the failed upload. */
+  /** BodyFailed, or the error of `mayWrite`: it is then the cause of the failed upload. */
   failure(): { error: unknown } | undefined;
 }
 
@@ -93,7 +94,7 @@ export function relay(source: AsyncIterable<Uint8Array>, options: RelayOptions):
       return chunks.next();
     }
     using next = abortableCalls(readNext, over);
-    const read = () => next.call().catch(failed);
+    const read = () => next.call().catch((error: unknown) => failed(new BodyFailed(error)));
     try {
       for (let step = await read(); step.done !== true; step = await read()) {
         const { value: chunk } = step;

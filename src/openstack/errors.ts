@@ -38,6 +38,17 @@ export class ConnectionFailed extends OperatorError {
   }
 }
 
+/**
+ * The body of an upload has failed, and not the server. `cause` is what it threw. That can be an error of any class, also of one that stands
+ * for a response of the server, so the client of a service throws it instead of this one, and translates nothing.
+ */
+export class BodyFailed extends Error {
+  constructor(cause: unknown) {
+    super(`the body of the request failed: ${describe(cause)}`, { cause });
+    this.name = 'BodyFailed';
+  }
+}
+
 export interface HttpFailureOptions {
   method: string;
   /** The URL without credentials and query. */

@@ -35,7 +35,7 @@ export interface HttpUpload {
   url: string;
   headers: Record<string, string>;
   requestId: string;
-  /** Read at most once. `upload` throws the errors that it throws. */
+  /** Read at most once. `upload` throws BodyFailed with the error that it throws, or that its size is wrong. */
   body: AsyncIterable<Uint8Array>;
   /** In bytes, if known. Sent as Content-Length and enforced. */
   size: number | undefined;

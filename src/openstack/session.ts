@@ -62,7 +62,7 @@ export interface Session {
   /** The versioned URL of the service, without a trailing slash: `https://host/image/v2`. If there are several, the first in the catalog. */
   endpoint(service: ServiceType, signal: AbortSignal): Promise<string>;
   call(service: ServiceType, call: ServiceCall): Promise<HttpResponse>;
-  /** PUT of a stream. Retried only while nothing of the body was read. */
+  /** PUT of a stream. Retried only while nothing of the body was read. Throws BodyFailed for an error of the body. */
   upload(service: ServiceType, upload: ServiceUpload): Promise<HttpResponse>;
   /**
    * GET of a stream. Retried until the head of a response has arrived. The body ends after all announced bytes or throws

@@ -5,10 +5,11 @@ import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { test } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { ImageGone, InvalidRequest } from '../../src/glance/errors.ts';
+import { Conflict, ImageGone, ImageNotFound, InvalidRequest } from '../../src/glance/errors.ts';
 import { OperatorError } from '../../src/lib/errors.ts';
 import { type ImageContent, uploadDataOf } from '../../src/library/content.ts';
 import { startSending } from '../../src/library/withdraw.ts';
+import { ConnectionFailed } from '../../src/openstack/errors.ts';
 import { imageId } from '../glance/model.ts';
 import { openStub } from './stub-glance.ts';
 import { untyped } from './untyped.ts';
@@ -242,8 +243,15 @@ test('data that makes a new iterator for each reader is sent by two calls at onc
 
 test('an error of the library that data throws is thrown unchanged, and any other is the cause of the one that is', async (t) => {
   const { images } = await openStub(t, { image });
-  const ours: OperatorError = new ImageGone('gone', {});
-  await assert.rejects(images.update(imageId, {}, { data: failing(ours) }), ours);
+  for (const ours of [
+    new ImageGone('gone', {}),
+    new ImageNotFound('no such image', {}),
+    new Conflict('it is used'),
+    new ConnectionFailed('https://other.example.com', new Error('reset')),
+  ]) {
+    await assert.rejects(images.update(imageId, {}, { data: failing(ours), store: 'no such store' }), ours);
+    await assert.rejects(images.stage(imageId, failing(ours)), ours);
+  }
   const theirs = new RangeError('mine');
   await assert.rejects(images.stage(imageId, failing(theirs)), (error) => {
     assert.ok(error instanceof InvalidRequest);

@@ -4,7 +4,7 @@
  * Invariant: a body is read at most once and never sent again; an unfinished transfer leaves no image active.
  */
 import { describe } from '../../lib/errors.ts';
-import { ConnectionFailed } from '../../openstack/errors.ts';
+import { BodyFailed, ConnectionFailed } from '../../openstack/errors.ts';
 import type { HttpStream } from '../../openstack/exchange.ts';
 import { expectNoPage } from '../../openstack/response.ts';
 import { Conflict, ImageDownloadFailed, ImageNotFound, InvalidRequest, translate } from '../errors.ts';
@@ -84,6 +84,7 @@ export function imageData({ session }: Calls, { get }: ImageRecords, { stores }:
         });
         expectNoPage(response);
       } catch (error) {
+        if (error instanceof BodyFailed) throw error.cause;
         const failure = translate(error, 'upload', id);
         throw await storeFailure(failure, store === undefined ? [] : [store], () => stores(signal));
       }
@@ -104,6 +105,7 @@ export function imageData({ session }: Calls, { get }: ImageRecords, { stores }:
         });
         expectNoPage(response);
       } catch (error) {
+        if (error instanceof BodyFailed) throw error.cause;
         const failure = translate(error, 'stage', id);
         if (!(failure instanceof ImageNotFound)) throw failure;
         // 404 can also mean that the method is not supported. If the image was really deleted, this throws.
