@@ -3,6 +3,7 @@ import { type TestContext, test } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
 import { constants, zstdCompressSync } from 'node:zlib';
 import fc from 'fast-check';
+import { CompressionError } from '../../../src/source/decompress/errors.ts';
 import type { Helpers } from '../../../src/source/decompress/index.ts';
 import { decompress } from '../../../src/source/decompress/index.ts';
 import { Input } from '../../../src/source/decompress/input.ts';
@@ -72,9 +73,9 @@ const kinds = fc.record({
     maxLength: 12,
   }),
   skips: fc.integer({ min: 0, max: 3 }),
-  /** Where the file is damaged, cut off or goes on with something else, as a part of its length. */
+  /** Where the file is damaged, cut off or goes on with something else, in thousandths of its length. */
   damage: fc.option(
-    fc.record({ at: fc.double({ min: 0, max: 1, noNaN: true }), kind: fc.constantFrom('byte', 'cut', 'other') }),
+    fc.record({ at: fc.integer({ min: 0, max: 1000 }), kind: fc.constantFrom('byte', 'cut', 'other') }),
   ),
   source: fc.array(fc.integer({ min: 1000, max: 200_000 }), { minLength: 1, maxLength: 4 }),
   cores: fc.integer({ min: 1, max: 3 }),
@@ -107,13 +108,30 @@ test('the data and the error of a zstd file are the same whether other cores hel
 
 function broken(bytes: Buffer, damage?: { at: number; kind: string }): Buffer {
   if (damage === undefined) return bytes;
-  const at = Math.floor(4 + damage.at * (bytes.length - 5));
+  const at = Math.floor(4 + (damage.at / 1000) * (bytes.length - 5));
   if (damage.kind === 'cut') return bytes.subarray(0, at);
   const changed = Buffer.from(bytes);
   if (damage.kind === 'byte') changed[at] = (changed[at] ?? 0) ^ 0x10;
   else changed.fill(0x2a, at);
   return changed;
 }
+
+test('a zstd file that is cut off, not sent to its end or followed by other data fails after the same data when other cores help', async () => {
+  const end = file.length - 100_000;
+  async function* broken() {
+    yield* pieces(file.subarray(0, end), [65_536]);
+    throw new CompressionError('the connection breaks', { code: 'CompressionCutOff' });
+  }
+  const garbage = Buffer.concat([file, Buffer.from('other')]);
+  for (const source of [() => body(file.subarray(0, end), [65_536]), broken, () => body(garbage, [65_536])]) {
+    const alone = await outcome(source());
+    const helpers = countedHelpers(2);
+    const helped = await outcome(source(), {}, false, helpers);
+    assert.ok(alone.error !== undefined && helpers.taken > 0);
+    assert.equal(helped.error?.message, alone.error.message);
+    assert.ok(helped.bytes.equals(alone.bytes));
+  }
+});
 
 test('a zstd file whose frames grow like a bomb is rejected at the same byte when other cores help', async () => {
   const zeros = zstdFrame(Array.from({ length: 64 }, () => ({ byte: 0, times: 131_072 })));
