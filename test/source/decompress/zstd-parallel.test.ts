@@ -154,6 +154,20 @@ test('a file of zstd frames that hold next to nothing is rejected when other cor
   }
 });
 
+test('frames of zstd that wait are not changed when the memory that they were received in is used again', async () => {
+  const memory = Buffer.alloc(65_536);
+  async function* source() {
+    for (const piece of pieces(file, [65_536])) {
+      memory.set(piece);
+      yield memory.subarray(0, piece.length);
+      memory.fill(0);
+    }
+  }
+  const { bytes, error } = await outcome(source(), {}, false, countedHelpers(3));
+  assert.equal(error, undefined);
+  assert.ok(bytes.equals(data));
+});
+
 test('a reader of zstd frames that stops gives cores and memory back when the decoders have ended', async () => {
   const helpers = countedHelpers(2);
   const { body: decompressed } = decompress(body(file, [65_536]), { mode: 'Auto', url, limits, helpers });
