@@ -13,6 +13,8 @@ export interface Sending {
   /** So far. */
   readonly bytes: number;
   through(body: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array>;
+  /** Whether the data itself threw this error, which then says nothing about Glance. */
+  hasThrown(error: unknown): boolean;
   /** Glance has responded that it has the data. */
   confirm(): void;
 }
@@ -20,6 +22,7 @@ export interface Sending {
 export function startSending(): Sending {
   let state: Sending['state'] = 'not begun';
   let bytes = 0;
+  let thrown: { error: unknown } | undefined;
   return {
     get state() {
       return state;
@@ -32,7 +35,10 @@ export function startSending(): Sending {
         const pieces = body[Symbol.asyncIterator]();
         return {
           async next() {
-            const step = await pieces.next();
+            const step = await pieces.next().catch((error: unknown) => {
+              thrown = { error };
+              throw error;
+            });
             state = step.done === true ? 'complete' : 'begun';
             if (step.done !== true) bytes += step.value.byteLength;
             return step;
@@ -45,6 +51,7 @@ export function startSending(): Sending {
         };
       },
     }),
+    hasThrown: (error) => thrown !== undefined && thrown.error === error,
     confirm() {
       state = 'confirmed';
     },
@@ -75,10 +82,11 @@ export async function withdraw(
 /** Whether no other client can have filled the image. */
 function isOwn({ status, size }: Image, { failure, isNew, sending = startSending() }: FailedCreation): boolean {
   if (status === 'queued' || sending.state === 'confirmed') return true;
+  const isOfGlance = !sending.hasThrown(failure);
   // Another client was first.
-  if (failure instanceof Conflict) return false;
+  if (isOfGlance && failure instanceof Conflict) return false;
   // The lost response to an upload can be that another client was first.
-  const isLost = failure instanceof GlanceConnectionFailed || failure instanceof GlanceUnavailable;
+  const isLost = isOfGlance && (failure instanceof GlanceConnectionFailed || failure instanceof GlanceUnavailable);
   if (status === 'saving') return sending.state !== 'not begun' && (isNew || !isLost);
   return status === 'active' && isNew && sending.state === 'complete' && size === sending.bytes;
 }

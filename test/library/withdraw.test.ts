@@ -19,7 +19,17 @@ const failures = {
 /** Whether an image with these attributes is removed. */
 async function isRemoved(
   attributes: { status: string; size: number },
-  { failure, isNew, state }: { failure: unknown; isNew: boolean; state: Sending['state'] },
+  {
+    failure,
+    isNew,
+    state,
+    hasThrown = false,
+  }: {
+    failure: unknown;
+    isNew: boolean;
+    state: Sending['state'];
+    hasThrown?: boolean;
+  },
 ): Promise<boolean> {
   const removed: string[] = [];
   const client = {
@@ -27,7 +37,7 @@ async function isRemoved(
     patch: async () => imageOf(attributes),
     remove: async (id: string) => void removed.push(id),
   };
-  const sending: Sending = { ...startSending(), state, bytes: size };
+  const sending: Sending = { ...startSending(), state, bytes: size, hasThrown: () => hasThrown };
   await withdraw(client, imageId, { failure, isNew, sending }, neverAborted());
   return removed.length > 0;
 }
@@ -61,3 +71,20 @@ for (const [name, failure] of Object.entries(failures))
           assert.equal(await isRemoved({ status, size }, creation), isConfirmed);
       });
     }
+
+for (const [name, failure] of Object.entries(failures))
+  test(`an image that is being filled is removed after its data threw the failure "${name}", which says nothing about Glance`, async () => {
+    for (const isNew of [true, false])
+      assert.ok(await isRemoved({ status: 'saving', size }, { failure, isNew, state: 'begun', hasThrown: true }));
+  });
+
+test('an error is one of the data if the data threw it, whatever its class', async () => {
+  const sending = startSending();
+  const failing = {
+    [Symbol.asyncIterator]: () => ({ next: () => Promise.reject(failures.conflict) }),
+  };
+  const pieces = sending.through(failing)[Symbol.asyncIterator]();
+  assert.equal(sending.hasThrown(failures.conflict), false);
+  await assert.rejects(pieces.next(), failures.conflict);
+  assert.deepEqual([sending.hasThrown(failures.conflict), sending.hasThrown(failures.lost)], [true, false]);
+});
