@@ -73,7 +73,10 @@ export interface ImageService {
    * changes of the formats require a queued image. Changes of one image, and of its tags, are made one after the other.
    */
   update(id: string, fields: ImageFields, options?: UpdateOptions & Abortable): Promise<ServiceImage>;
-  /** ImageNotAuthorized: it is protected. Conflict: it is in use. */
+  /**
+   * ImageNotAuthorized: it is protected. Conflict: it is in use. ImageNotFound: it does not exist, or no longer after a lost response, because
+   * the request is then made again.
+   */
   delete(id: string, options?: Abortable): Promise<void>;
   /** Usually only for administrators. From then on other users cannot read the data. */
   deactivate(id: string, options?: Abortable): Promise<void>;
