@@ -26,7 +26,7 @@ if (port === null) throw new Error('this file runs as a worker thread only');
 const { egress, fence, downloads }: ThreadData = workerData;
 const trust = createTrust();
 const send = (message: FromThread) => port.postMessage(message);
-const memory = createRemoteMemory(send);
+const memory = createRemoteMemory(send, systemClock);
 const tokens = createRemoteTokens(send);
 const executor = createInlineExecutor({
   trust,

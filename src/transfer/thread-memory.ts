@@ -5,6 +5,7 @@
  * Guarantees: all threads together stay within the budget; a thread that has ended returns its part.
  */
 import { abortable } from '../lib/abort.ts';
+import type { Clock } from '../lib/clock.ts';
 import { BudgetExceeded, type MemoryBudget, type MemoryShare, ShareReturned } from '../lib/memory-budget.ts';
 import type { Helpers } from '../source/decompress/index.ts';
 
@@ -125,7 +126,10 @@ export interface RemoteMemory extends Pick<MemoryBudget, 'share'> {
 }
 
 /** The budget as it is seen in a thread. */
-export function createRemoteMemory(send: (request: MemoryRequest) => void): RemoteMemory {
+export function createRemoteMemory(
+  send: (request: MemoryRequest) => void,
+  clock: Pick<Clock, 'monotonic'>,
+): RemoteMemory {
   const waiting = new Map<number, { resolve: () => void; reject: (error: Error) => void }>();
   const offers = new Map<number, (isGranted: boolean) => void>();
   let lastID = 0;
@@ -160,6 +164,7 @@ export function createRemoteMemory(send: (request: MemoryRequest) => void): Remo
       };
     },
     helpers: {
+      clock,
       async take(bytes) {
         const id = ++lastID;
         const { promise, resolve } = Promise.withResolvers<boolean>();

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { systemClock } from '../../src/lib/clock.ts';
 import { BudgetExceeded, createMemoryBudget, type MemoryBudget, ShareReturned } from '../../src/lib/memory-budget.ts';
 import { createRemoteMemory, serveMemory, withCores } from '../../src/transfer/thread-memory.ts';
 
@@ -9,7 +10,7 @@ const never = new AbortController().signal;
 /** A thread whose messages arrive one turn later. */
 function threadOf(budget: Pick<MemoryBudget, 'share' | 'spare'>) {
   const shares = serveMemory(budget, (response) => setImmediate(() => memory.receive(response)));
-  const memory = createRemoteMemory((request) => setImmediate(() => shares.receive(request)));
+  const memory = createRemoteMemory((request) => setImmediate(() => shares.receive(request)), systemClock);
   return { memory, end: shares.returnAll };
 }
 

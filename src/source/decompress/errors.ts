@@ -4,6 +4,7 @@
  * Guarantees: they are about the bytes, never about the connection, whose errors pass through unchanged; each message has the codec,
  * the URL without its secrets, and the offset if it is known.
  */
+import type { Clock } from '../../lib/clock.ts';
 import { OperatorError } from '../../lib/errors.ts';
 import type { MemoryShare } from '../../lib/memory-budget.ts';
 import { isLocal, safeUrl } from '../../lib/secret.ts';
@@ -39,6 +40,8 @@ export interface Job {
 export interface Helpers {
   /** A core and so much memory, until they are returned; undefined if one of them is in use. Does not reject. */
   take(bytes: number): Promise<Disposable | undefined>;
+  /** To find out whether they are of use. */
+  readonly clock: Pick<Clock, 'monotonic'>;
 }
 
 export class CompressionError extends OperatorError {

@@ -34,8 +34,8 @@ export const leastData = 2 ** 20;
 const mostData = 16 * 2 ** 20;
 /** What is kept of a frame in bytes of its data: the data, and half as much that is not decoded yet. */
 const inputPerByte = 0.5;
-/** Output is kept anyway, so each call of a thread may make more of it: each costs as much time as some KiB of data. */
-const aheadChunk = 2 ** 20;
+/** Larger than usual, because output is kept anyway and each call of a thread costs; malloc would map and unmap larger ones each time. */
+const aheadChunk = 120 * 1024;
 /** Of a part or chunk, in addition to its bytes: very short ones need memory too. */
 const objectBytes = 4096;
 

@@ -21,6 +21,13 @@ export async function* unzstd(input: Input, job: Job, start = startZstd): AsyncG
   /** The data before the frame. */
   let before = 0;
   const questions = new Questions();
+  const now = () => job.helpers?.clock.monotonic() ?? 0;
+  /** Milliseconds that were spent in the decoder since `since`, which is the beginning of the file, or the end of the last team. */
+  let decoding = 0;
+  let since = now();
+
+  /** Otherwise the source or the reader is the limit, and frames that are decoded ahead only cost memory and processor time. */
+  const isDecoderTheLimit = () => 4 * decoding >= 3 * (now() - since);
 
   /** After a frame that was decoded here. */
   async function teamAfter(window: number): Promise<ZstdTeam | undefined> {
@@ -30,7 +37,7 @@ export async function* unzstd(input: Input, job: Job, start = startZstd): AsyncG
     };
     before = output.bytes;
     if (output.bytes < leastData || !questions.areDue(output.bytes)) return undefined;
-    const team = await formZstdTeam(job, largest);
+    const team = isDecoderTheLimit() ? await formZstdTeam(job, largest) : undefined;
     if (team === undefined) questions.refused(output.bytes);
     return team;
   }
@@ -41,7 +48,13 @@ export async function* unzstd(input: Input, job: Job, start = startZstd): AsyncG
       const part = step.value;
       output.begin(part);
       await memoryGranted(job);
-      for await (const chunk of decoder.decode(part)) yield output.count(chunk, part);
+      let at = now();
+      for await (const chunk of decoder.decode(part)) {
+        decoding += now() - at;
+        yield output.count(chunk, part);
+        at = now();
+      }
+      decoding += now() - at;
       const team = part.isEnd ? await teamAfter(part.window) : undefined;
       if (team === undefined) step = await parts.next();
       else {
@@ -50,6 +63,8 @@ export async function* unzstd(input: Input, job: Job, start = startZstd): AsyncG
         step = yield* decodeAhead({ parts, job, output, start }, team);
         decoder = start(job);
         before = output.bytes;
+        decoding = 0;
+        since = now();
       }
     }
     yield* decoder.end();

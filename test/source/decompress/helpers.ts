@@ -11,9 +11,13 @@ export interface CountedHelpers extends Helpers {
   readonly bytes: number;
 }
 
+/** Time does not pass. */
+export const stillClock = { monotonic: () => 0 };
+
 export function countedHelpers(most: number): CountedHelpers {
   const count = { asked: 0, taken: 0, returned: 0, bytes: 0 };
   return {
+    clock: stillClock,
     get asked() {
       return count.asked;
     },

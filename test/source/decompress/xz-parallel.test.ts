@@ -9,7 +9,7 @@ import { Input } from '../../../src/source/decompress/input.ts';
 import { formXzTeam, unxzBlocks, type XzDecoder } from '../../../src/source/decompress/xz-blocks.ts';
 import { generated } from '../../env/content.ts';
 import { mixed, tool } from './files.ts';
-import { countedHelpers } from './helpers.ts';
+import { countedHelpers, stillClock } from './helpers.ts';
 import { body, limits, outcome, pieces, url } from './reading.ts';
 
 const data = mixed(3_000_000);
@@ -115,6 +115,7 @@ test('a reader of xz blocks that stops gives cores and memory back when the deco
 test('a team for xz blocks asks for the memory of all that it holds, and forms only if it gets it', async () => {
   const asked: number[] = [];
   const helpers: Helpers = {
+    clock: stillClock,
     async take(bytes) {
       asked.push(bytes);
       return undefined;
@@ -165,6 +166,7 @@ test('a core that is granted after the reader of xz blocks has stopped is given 
   const helpers = countedHelpers(3);
   const [asked, stopped] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
   const late: Helpers = {
+    clock: stillClock,
     async take(bytes) {
       if (helpers.taken === 2) {
         asked.resolve();

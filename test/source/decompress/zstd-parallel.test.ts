@@ -11,7 +11,7 @@ import { unzstd } from '../../../src/source/decompress/zstd.ts';
 import { startZstd } from '../../../src/source/decompress/zstd-decoder.ts';
 import { generated } from '../../env/content.ts';
 import { mixed, zstdFrame, zstdSkippable } from './files.ts';
-import { countedHelpers } from './helpers.ts';
+import { countedHelpers, stillClock } from './helpers.ts';
 import { body, limits, outcome, pieces, url } from './reading.ts';
 
 const mib = 2 ** 20;
@@ -184,6 +184,7 @@ test('a core that is granted after the reader of zstd frames has stopped is give
   const helpers = countedHelpers(3);
   const [asked, stopped] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
   const late: Helpers = {
+    clock: stillClock,
     async take(bytes) {
       if (helpers.taken === 2) {
         asked.resolve();
@@ -203,6 +204,7 @@ test('a core that is granted after the reader of zstd frames has stopped is give
 test('a team for zstd frames asks for the memory of all that it holds, and each time that none is free doubles the data before the next question', async () => {
   const asked: number[] = [];
   const helpers: Helpers = {
+    clock: stillClock,
     async take(bytes) {
       asked.push(bytes);
       return undefined;
@@ -216,8 +218,44 @@ test('a team for zstd frames asks for the memory of all that it holds, and each 
     asked.length = 0;
     const { bytes } = await outcome(body(framed(data, length)), {}, false, helpers);
     assert.ok(bytes.equals(data));
-    // After 1, 2, 4 and 8 MiB at the earliest. Three frames, half as much that is not decoded, and three decoders with a chunk of 1 MiB each.
-    assert.deepEqual(asked, Array(times).fill(Math.ceil(3 * (2 * mib + 1.2 * window + 1.5 * Math.max(length, mib)))));
+    // After 1, 2, 4 and 8 MiB at the earliest. Three frames, half as much that is not decoded, and three decoders with a chunk of 120 KiB each.
+    assert.deepEqual(
+      asked,
+      Array(times).fill(Math.ceil(3 * (mib + 120 * 1024 + 1.2 * window + 1.5 * Math.max(length, mib)))),
+    );
+  }
+});
+
+test('frames of zstd are decompressed at once only while their decoder takes most of the time', async () => {
+  for (const { where, isHelped } of [
+    { where: 'in the decoder', isHelped: true },
+    { where: 'at the reader', isHelped: false },
+    { where: 'at the source', isHelped: false },
+  ]) {
+    let now = 0;
+    const pass = (place: string) => {
+      now += place === where ? 100 : 1;
+    };
+    const helpers = countedHelpers(3);
+    const job = { compression: 'zstd', url, limits, helpers: { ...helpers, clock: { monotonic: () => now } } } as const;
+    const source = async function* () {
+      for (const piece of pieces(file, [65_536])) {
+        pass('at the source');
+        yield piece;
+      }
+    };
+    const start: typeof startZstd = (...options) => {
+      const decoder = startZstd(...options);
+      return {
+        ...decoder,
+        decode(part) {
+          pass('in the decoder');
+          return decoder.decode(part);
+        },
+      };
+    };
+    for await (const _ of unzstd(new Input(source()), job, start)) pass('at the reader');
+    assert.equal(helpers.taken > 0, isHelped, `the time passes ${where}`);
   }
 });
 
