@@ -1,6 +1,7 @@
 /** Data that cannot be read: it is rejected before anything is sent, or the image that was created for it is removed. */
 import assert from 'node:assert/strict';
 import { createReadStream } from 'node:fs';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { test } from 'node:test';
@@ -16,6 +17,13 @@ import { untyped } from './untyped.ts';
 
 const bytes = Buffer.from('bytes');
 const image = { disk_format: 'raw', container_format: 'bare' };
+
+/** The server takes any data, as soon as its request arrives. */
+function takeData({ method }: IncomingMessage, response: ServerResponse): boolean {
+  if (method !== 'PUT') return false;
+  response.writeHead(204).end();
+  return true;
+}
 
 function lockedStream(): ReadableStream {
   const stream = new Blob(['abc']).stream();
@@ -136,10 +144,7 @@ for (const [name, make] of [
   test(`two calls at once with ${name} as their data do not share it: one gets all, and the other an InvalidRequest`, async (t) => {
     const { images, requests, bodies } = await openStub(t, {
       image,
-      answer({ url }, response) {
-        if (url?.endsWith('/stage')) response.writeHead(204).end();
-        return url?.endsWith('/stage') === true;
-      },
+      answer: takeData,
     });
     const data = make();
     const results = await Promise.allSettled([images.stage(imageId, data), images.stage(imageId, data)]);
@@ -159,11 +164,7 @@ test('data that an earlier call has read in part is rejected, because a part of 
   let isFirst = true;
   const { images, requests } = await openStub(t, {
     image,
-    answer({ method }, response) {
-      if (method !== 'PUT') return false;
-      response.writeHead(204).end();
-      return true;
-    },
+    answer: takeData,
   });
   const generator = letters();
   const data = {
@@ -190,11 +191,7 @@ test('data that an earlier call has read in part is rejected, because a part of 
 test('a stream of the web that an earlier call has read is rejected before anything is changed', async (t) => {
   const { images, requests } = await openStub(t, {
     image,
-    answer({ method }, response) {
-      if (method !== 'PUT') return false;
-      response.writeHead(204).end();
-      return true;
-    },
+    answer: takeData,
   });
   const data = ReadableStream.from(letters());
   await images.stage(imageId, data);
@@ -209,10 +206,7 @@ test('a stream of the web that an earlier call has read is rejected before anyth
 test('data arrives as it was handed over, also if its memory is used again for what follows', async (t) => {
   const { images, requests, bodies } = await openStub(t, {
     image,
-    answer({ url }, response) {
-      if (url?.endsWith('/stage')) response.writeHead(204).end();
-      return url?.endsWith('/stage') === true;
-    },
+    answer: takeData,
   });
   async function* inOneBuffer() {
     const buffer = Buffer.alloc(1);
@@ -228,10 +222,7 @@ test('data arrives as it was handed over, also if its memory is used again for w
 test('data that makes a new iterator for each reader is sent by two calls at once', async (t) => {
   const { images, requests, bodies } = await openStub(t, {
     image,
-    answer({ url }, response) {
-      if (url?.endsWith('/stage')) response.writeHead(204).end();
-      return url?.endsWith('/stage') === true;
-    },
+    answer: takeData,
   });
   const data = { [Symbol.asyncIterator]: letters };
   await Promise.all([images.stage(imageId, data), images.stage(imageId, data)]);

@@ -11,10 +11,8 @@ import type { BitReader } from './bits.ts';
 import { type BlockAhead, type BlockHelper, helperBytes, startHelper } from './bzip2-helper.ts';
 import { findSignatures, signatureBytes } from './bzip2-signature.ts';
 import type { Helpers } from './errors.ts';
-import { Questions } from './team.ts';
+import { createTeam } from './team.ts';
 
-/** More would need more memory than the budget of all decoders has, next to other transfers. */
-const mostHelpers = 3;
 /** Unread bytes that are kept for each helper: some blocks, which have up to 0.9 MB for noise, and rarely more. */
 const aheadBytes = 2 * 2 ** 20;
 const blocksPerHelper = 2;
@@ -44,22 +42,19 @@ export interface BlocksAhead {
 }
 
 export function createBlocksAhead(bits: BitReader, helpers: Helpers, blockBytes: number): BlocksAhead {
-  const running: { helper: BlockHelper; lease: Disposable }[] = [];
+  const team = createTeam(helpers, { first: helperBytes, each: helperBytes });
+  const running: BlockHelper[] = [];
   let candidates: Candidate[] = [];
   /** The signatures in the bytes before this one have been found. */
   let searched = 0;
-  const questions = new Questions();
   let sinceOwn = 0;
   let wasted = 0;
-  let isClosed = false;
 
   /** `done`: bytes of the file so far. */
   async function takeHelper(done: number): Promise<void> {
-    if (isClosed || running.length === mostHelpers || !questions.areDue(done)) return;
-    const lease = await helpers.take(helperBytes);
-    if (lease === undefined) return questions.refused(done);
-    if (isClosed) return lease[Symbol.dispose]();
-    running.push({ helper: startHelper(), lease });
+    await team.grow(done);
+    if (team.size - 1 === running.length) return;
+    running.push(startHelper());
     bits.grow(wantedBytes() + aheadBytes);
   }
 
@@ -98,7 +93,7 @@ export function createBlocksAhead(bits: BitReader, helpers: Helpers, blockBytes:
         sinceOwn = 0;
         continue;
       }
-      const free = running.find(({ helper }) => helper.isFree);
+      const free = running.find(({ isFree }) => isFree);
       if (free === undefined || waiting >= running.length * blocksPerHelper) return;
       const from = Math.floor((candidate.position + signatureBits) / 8);
       const next = candidates[index + 1];
@@ -106,19 +101,16 @@ export function createBlocksAhead(bits: BitReader, helpers: Helpers, blockBytes:
       if (next === undefined && !isComplete && bits.start + bits.end - from < blockBytes) return;
       const to = next === undefined ? from + blockBytes : Math.ceil(next.position / 8);
       const shift = candidate.position + signatureBits - from * 8;
-      candidate.ahead = free.helper.decode(bits.copy(from, to), shift);
+      candidate.ahead = free.decode(bits.copy(from, to), shift);
       sinceOwn++;
       waiting++;
     }
   }
 
   function close(): void {
-    isClosed = true;
     candidates = [];
-    for (const { helper, lease } of running.splice(0)) {
-      helper.close();
-      lease[Symbol.dispose]();
-    }
+    for (const helper of running.splice(0)) helper.close();
+    team[Symbol.dispose]();
   }
 
   return {

@@ -43,3 +43,19 @@ export function countedHelpers(most: number): CountedHelpers {
     },
   };
 }
+
+/** The same helpers, of which the third one is granted only when a test releases it. */
+export function withLateThird(helpers: CountedHelpers) {
+  const [asked, released] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const late: Helpers = {
+    clock: helpers.clock,
+    async take(bytes) {
+      if (helpers.taken === 2) {
+        asked.resolve();
+        await released.promise;
+      }
+      return helpers.take(bytes);
+    },
+  };
+  return { helpers: late, isAsked: asked.promise, release: () => released.resolve() };
+}

@@ -9,7 +9,7 @@ import { Input } from '../../../src/source/decompress/input.ts';
 import { formXzTeam, unxzBlocks, type XzDecoder } from '../../../src/source/decompress/xz-blocks.ts';
 import { generated } from '../../env/content.ts';
 import { mixed, tool } from './files.ts';
-import { countedHelpers, stillClock } from './helpers.ts';
+import { countedHelpers, stillClock, withLateThird } from './helpers.ts';
 import { body, limits, outcome, pieces, url } from './reading.ts';
 
 const data = mixed(3_000_000);
@@ -164,23 +164,14 @@ test('an xz file whose first block is too long for a team leaves cores and memor
 
 test('a core that is granted after the reader of xz blocks has stopped is given back', async () => {
   const helpers = countedHelpers(3);
-  const [asked, stopped] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
-  const late: Helpers = {
-    clock: stillClock,
-    async take(bytes) {
-      if (helpers.taken === 2) {
-        asked.resolve();
-        await stopped.promise;
-      }
-      return helpers.take(bytes);
-    },
-  };
-  const { body: decompressed } = decompress(body(file, [65_536]), { mode: 'Auto', url, limits, helpers: late });
+  const late = withLateThird(helpers);
+  const options = { mode: 'Auto', url, limits, helpers: late.helpers } as const;
+  const { body: decompressed } = decompress(body(file, [65_536]), options);
   for await (const _ of decompressed) {
-    await asked.promise;
+    await late.isAsked;
     break;
   }
-  stopped.resolve();
+  late.release();
   await setImmediate();
   assert.deepEqual([helpers.taken, helpers.returned], [3, 3]);
 });

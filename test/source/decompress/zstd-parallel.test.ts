@@ -11,7 +11,7 @@ import { unzstd } from '../../../src/source/decompress/zstd.ts';
 import { startZstd } from '../../../src/source/decompress/zstd-decoder.ts';
 import { generated } from '../../env/content.ts';
 import { mixed, zstdFrame, zstdSkippable } from './files.ts';
-import { countedHelpers, stillClock } from './helpers.ts';
+import { countedHelpers, stillClock, withLateThird } from './helpers.ts';
 import { body, limits, outcome, pieces, url } from './reading.ts';
 
 const mib = 2 ** 20;
@@ -182,21 +182,12 @@ test('a reader of zstd frames that stops gives cores and memory back when the de
 
 test('a core that is granted after the reader of zstd frames has stopped is given back', async () => {
   const helpers = countedHelpers(3);
-  const [asked, stopped] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
-  const late: Helpers = {
-    clock: stillClock,
-    async take(bytes) {
-      if (helpers.taken === 2) {
-        asked.resolve();
-        await stopped.promise;
-      }
-      return helpers.take(bytes);
-    },
-  };
-  const { body: decompressed } = decompress(body(file, [65_536]), { mode: 'Auto', url, limits, helpers: late });
+  const late = withLateThird(helpers);
+  const options = { mode: 'Auto', url, limits, helpers: late.helpers } as const;
+  const { body: decompressed } = decompress(body(file, [65_536]), options);
   for await (const _ of decompressed) if (helpers.taken === 2) break;
-  await asked.promise;
-  stopped.resolve();
+  await late.isAsked;
+  late.release();
   await setImmediate();
   assert.deepEqual([helpers.taken, helpers.returned], [3, 3]);
 });
