@@ -27,7 +27,7 @@ export class Questions {
     return done >= this.#next;
   }
 
-  /** There was none. */
+  /** There was none, or it was of no use. */
   refused(done: number): void {
     this.#next = done + this.#pause;
     this.#pause = Math.min(2 * this.#pause, longestPause);

@@ -1,7 +1,7 @@
 /**
  * Decodes several frames of zstd at once, each by a decoder of its own.
  *
- * Guarantees: the data and the error are those of one decoder, except that up to 1 MiB of data before an error may be missing; as many
+ * Guarantees: the data and the error are those of one decoder, except that the last chunk before an error may be missing; as many
  * frames are decoded at once as cores and memory are granted, and one more is held; a frame is decoded while it arrives. Once a frame
  * is more than twice as long as those before, no other one is decoded, and cores and memory are returned.
  *
