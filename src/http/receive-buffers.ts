@@ -3,8 +3,8 @@
  * collector has to find again. With a reader that gives the memory back, a download needs a few buffers for any number of bytes, and
  * larger ones, for fewer reads. Connections that read a file together have one pool, because each of them reads only a part of it.
  *
- * Guarantees: memory is used again only after its reader has given back a later piece of the same connection; where no reader gives
- * anything back, connections get new memory, of the usual size.
+ * Guarantees: memory is used again only after its reader has given back its last piece, or a later one of the same connection; where no
+ * reader gives anything back, connections get new memory, of the usual size.
  */
 import type { OnReadOpts, Socket } from 'node:net';
 import type { buildConnector } from 'undici';
@@ -30,8 +30,8 @@ const leastPart = 1 / 4;
 const mostLentAlone = 8;
 const mostLentBytes = 8 * mib;
 /**
- * Kept for each open connection of a pool: as much as one of several that read a file together may be ahead of its reader. Without
- * them, the collector would look at all objects for each few dozens of new buffers, which took a third of the time of such a download.
+ * Kept for each open connection: as much as one of several that read a file together may be ahead of its reader. Without them, the collector
+ * would look at all objects for each few dozens of new buffers, which took a third of the time of such a download.
  */
 const mostFreeBytes = 4 * mib;
 
@@ -39,15 +39,14 @@ const mostFreeBytes = 4 * mib;
 const lenders = new WeakMap<ArrayBufferLike, { giveBack(piece: Uint8Array): void }>();
 
 /**
- * Nothing reads any more what a connection has received before the buffer of this piece. Pieces of other origin are ignored. Only for
- * bytes that reach the caller unchanged, to be called in their order.
+ * Nothing reads any more what a connection has received up to the end of this piece. Pieces of other origin are ignored. Only for bytes
+ * that reach the caller unchanged, to be called in their order.
  */
 export function giveBack(piece: Uint8Array): void {
   lenders.get(piece.buffer)?.giveBack(piece);
 }
 
 interface Pool {
-  readonly free: Uint8Array[];
   /** That are open. */
   connections: number;
   /** Whether any reader gives memory back. */
@@ -55,12 +54,18 @@ interface Pool {
   readonly all: AllConnections;
 }
 
-/** Those of all pools. */
+/** Those of all pools, which use each other's memory. */
 interface AllConnections {
   open: number;
+  /** Buffers that nothing reads, all of the length that new ones have. */
+  readonly free: Uint8Array<ArrayBuffer>[];
 }
 
-const ofThread: AllConnections = { open: 0 };
+const ofThread = noConnections();
+
+export function noConnections(): AllConnections {
+  return { open: 0, free: [] };
+}
 
 /**
  * A connector whose connections receive into buffers of one pool. `make` makes the connector of one connection. With TLS the client
@@ -83,16 +88,29 @@ export function receiving(make: (options: { onread?: OnReadOpts }) => Connector)
 
 /** `all`: whose connections share the memory. Default: those of the thread. */
 export function createPool(all = ofThread): Pool {
-  return { free: [], connections: 0, isGivenBack: false, all };
+  return { connections: 0, isGivenBack: false, all };
 }
 
-function largeBytes({ all }: Pool): number {
-  const share = largestBytes / Math.max(all.open, 1);
+function largeBytes({ open }: AllConnections): number {
+  const share = largestBytes / Math.max(open, 1);
   return Math.max(share - (share % smallBytes), leastLargeBytes);
 }
 
 function mostLent(pool: Pool): number {
-  return pool.connections > 1 ? mostLentBytes : mostLentAlone * largeBytes(pool);
+  return pool.connections > 1 ? mostLentBytes : mostLentAlone * largeBytes(pool.all);
+}
+
+/** Keeps as many free buffers as the connections may need. */
+function trim(all: AllConnections): void {
+  const { free, open } = all;
+  const bytes = largeBytes(all);
+  const most = free[0]?.length === bytes ? (mostFreeBytes / bytes) * Math.max(open, 1) : 0;
+  for (const buffer of free.splice(most)) discard(buffer);
+}
+
+/** Returns the memory to the system at once. The collector may take minutes to find a few large buffers. */
+function discard({ buffer }: Uint8Array<ArrayBuffer>): void {
+  buffer.transfer(0);
 }
 
 /** `receiveFor` is called before the socket receives anything, because a server responds only to requests. */
@@ -100,39 +118,33 @@ export function createReceiveBuffers(pool: Pool): {
   onread: OnReadOpts;
   receiveFor(socket: Pick<Socket, 'push' | 'once'>): void;
 } {
-  const { free } = pool;
+  const { all } = pool;
   /** With bytes that are still read, in the order in which they were received. The last one is being filled. */
-  const lent: Uint8Array[] = [];
+  const lent: { readonly buffer: Uint8Array<ArrayBuffer>; filled: number }[] = [];
   let lentBytes = 0;
-  let filled = 0;
   let receiver: Pick<Socket, 'push'> | undefined;
 
   const lender = {
     giveBack(piece: Uint8Array) {
       pool.isGivenBack = true;
-      const at = lent.findIndex(({ buffer }) => buffer === piece.buffer);
-      for (const buffer of lent.splice(0, Math.max(at, 0))) {
+      const at = lent.findIndex(({ buffer }) => buffer.buffer === piece.buffer);
+      const isRead = at < lent.length - 1 && lent[at]?.filled === piece.byteOffset + piece.length;
+      for (const { buffer } of lent.splice(0, isRead ? at + 1 : Math.max(at, 0))) {
         lentBytes -= buffer.length;
-        if (buffer.length === largeBytes(pool)) free.push(buffer);
+        if (buffer.length === largeBytes(all)) all.free.push(buffer);
+        else discard(buffer);
       }
-      trim();
+      trim(all);
     },
   };
 
-  function trim(): void {
-    free.splice((mostFreeBytes / largeBytes(pool)) * Math.max(pool.connections, 1));
-  }
-
   function next(): Uint8Array {
-    const bytes = pool.isGivenBack ? largeBytes(pool) : smallBytes;
-    // The number of connections has changed since they were made.
-    if (free.at(-1)?.length !== bytes) free.length = 0;
-    const buffer = free.pop() ?? Buffer.allocUnsafeSlow(bytes);
+    const bytes = pool.isGivenBack ? largeBytes(all) : smallBytes;
+    const buffer = (pool.isGivenBack ? all.free.pop() : undefined) ?? Buffer.allocUnsafeSlow(bytes);
     lenders.set(buffer.buffer, lender);
-    lent.push(buffer);
+    lent.push({ buffer, filled: 0 });
     lentBytes += bytes;
-    while (lentBytes > mostLent(pool)) lentBytes -= lent.shift()?.length ?? lentBytes;
-    filled = 0;
+    while (lentBytes > mostLent(pool)) lentBytes -= lent.shift()?.buffer.length ?? lentBytes;
     return buffer;
   }
 
@@ -140,21 +152,24 @@ export function createReceiveBuffers(pool: Pool): {
     receiveFor(socket) {
       receiver = socket;
       pool.connections++;
-      pool.all.open++;
+      all.open++;
+      trim(all);
       socket.once('close', () => {
         pool.connections--;
-        pool.all.open--;
-        trim();
+        all.open--;
+        trim(all);
       });
     },
     onread: {
       buffer() {
         const last = lent.at(-1);
-        const hasSpace = last !== undefined && last.length - filled >= last.length * leastPart;
-        return hasSpace ? last.subarray(filled) : next();
+        if (last === undefined) return next();
+        const { buffer, filled } = last;
+        return buffer.length - filled >= buffer.length * leastPart ? buffer.subarray(filled) : next();
       },
       callback(bytes, buffer) {
-        filled += bytes;
+        const last = lent.at(-1);
+        if (last !== undefined) last.filled += bytes;
         // As a socket without buffers of its own does. False: nothing more is read until the reader has read this.
         return receiver?.push(buffer.subarray(0, bytes)) ?? false;
       },

@@ -8,7 +8,13 @@ import { type TestContext, test } from 'node:test';
 import fc from 'fast-check';
 import { buildConnector } from 'undici';
 import { createEgressPolicy } from '../../src/http/egress.ts';
-import { createPool, createReceiveBuffers, giveBack, receiving } from '../../src/http/receive-buffers.ts';
+import {
+  createPool,
+  createReceiveBuffers,
+  giveBack,
+  noConnections,
+  receiving,
+} from '../../src/http/receive-buffers.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import type { HttpUpload } from '../../src/openstack/exchange.ts';
 import { createTransport } from '../../src/openstack/transport.ts';
@@ -24,7 +30,7 @@ const mib = 2 ** 20;
 function receive(
   lengths: readonly number[],
   onPiece: (piece: Uint8Array) => void,
-  pool = createPool({ open: 0 }),
+  pool = createPool(noConnections()),
 ): () => void {
   const buffers = createReceiveBuffers(pool);
   const socket = new Socket();
@@ -77,7 +83,7 @@ test('a connection whose pieces are given back needs the same few buffers for an
 
 test('connections that read parts of a file one after the other use the same buffers, except the last two of each', () => {
   const memory = new Set<ArrayBufferLike>();
-  const pool = createPool({ open: 0 });
+  const pool = createPool(noConnections());
   const lengths = Array.from({ length: 64 }, () => 64 * 1024);
   for (let connection = 0; connection < 50; connection++)
     receive(
@@ -93,8 +99,8 @@ test('connections that read parts of a file one after the other use the same buf
 });
 
 test('of what is given back no more than 4 MiB is kept for each open connection, however much it is at once', () => {
-  const pool = createPool({ open: 0 });
-  const kept = () => pool.free.reduce((sum, { length }) => sum + length, 0);
+  const pool = createPool(noConnections());
+  const kept = () => pool.all.free.reduce((sum, { length }) => sum + length, 0);
   const lengths = Array.from({ length: 60 }, () => 128 * 1024);
   receive(lengths.slice(0, 3), giveBack, pool)();
   const connections = Array.from({ length: 8 }, () => {
@@ -115,7 +121,7 @@ for (const { others, readers, most } of [
   { others: 0, readers: 3, most: 8 },
 ])
   test(`one of ${others + readers} connections, of which ${readers} read one file, refers to ${most} MiB of what no reader gives back`, () => {
-    const pool = createPool({ open: others });
+    const pool = createPool({ ...noConnections(), open: others });
     let last: Uint8Array | undefined;
     for (let reader = 0; reader < readers; reader++)
       receive(
@@ -128,12 +134,12 @@ for (const { others, readers, most } of [
       );
     giveBack(last ?? assert.fail());
     // All but the one that is being filled.
-    const kept = pool.free.reduce((sum, { length }) => sum + length, 0);
+    const kept = pool.all.free.reduce((sum, { length }) => sum + length, 0);
     assert(kept < most * mib && kept > (most - 1) * mib, `${kept} bytes`);
   });
 
 test('several connections share the length of the reads of one, and none reads less than 256 KiB', () => {
-  const all = { open: 0 };
+  const all = noConnections();
   const connect = () => {
     const seen: number[] = [];
     const pool = createPool(all);
@@ -156,6 +162,30 @@ test('several connections share the length of the reads of one, and none reads l
   assert.equal(connect().length, mib);
 });
 
+test('a file uses the memory of the one before, and memory that no connection can use is returned to the system at once', () => {
+  const all = noConnections();
+  const isReturned = (buffer: ArrayBufferLike | undefined) => buffer instanceof ArrayBuffer && buffer.detached;
+  const download = () => {
+    const used: Uint8Array[] = [];
+    const lengths = [1, ...Array.from({ length: 9 }, () => mib)];
+    const end = receive(lengths, (piece) => used.push(piece) < lengths.length && giveBack(piece), createPool(all));
+    const last = used.at(-1) ?? assert.fail();
+    return { large: used.slice(2).map(({ buffer }) => buffer), end, giveLast: () => giveBack(last) };
+  };
+  const first = download();
+  first.giveLast();
+  first.end();
+  const second = download();
+  assert(second.large.some((buffer) => first.large.includes(buffer)));
+  second.giveLast();
+  // With two connections, each has shorter buffers.
+  const third = download();
+  assert(isReturned(second.large.at(-1)));
+  second.end();
+  third.giveLast();
+  assert(isReturned(third.large.at(-1)));
+});
+
 test('nothing is received into the last quarter of a buffer, because each read costs the same', () => {
   const seen: number[] = [];
   receive([1, mib, ...Array.from({ length: 20 }, () => 800 * 1024)], (piece) => {
@@ -163,6 +193,22 @@ test('nothing is received into the last quarter of a buffer, because each read c
     giveBack(piece);
   });
   assert.deepEqual(new Set(seen.slice(3)), new Set([800 * 1024]));
+});
+
+test('a buffer is used again as soon as its last piece is given back, and not before', () => {
+  for (const { given, isUsedAgain } of [
+    { given: 2, isUsedAgain: false },
+    { given: 3, isUsedAgain: true },
+  ]) {
+    const pieces: Uint8Array[] = [];
+    // Two pieces fill the first, small buffer. Of the others each has two.
+    receive([1, mib, ...Array.from({ length: 6 }, () => mib / 2)], (piece) => {
+      pieces.push(piece);
+      if (pieces.length === 1) giveBack(piece);
+      if (pieces.length === 6) giveBack(pieces[given] ?? assert.fail());
+    });
+    assert.equal(pieces[6]?.buffer === pieces[2]?.buffer, isUsedAgain);
+  }
 });
 
 test('a piece of other origin is not given back', () => {
@@ -178,7 +224,7 @@ test('a piece that is given back several times frees nothing that is in use', ()
       seen.push({ piece, copy: Buffer.from(piece) });
       const late = seen.at(-20)?.piece;
       if (late !== undefined) for (let times = 0; times < 3; times++) giveBack(late);
-      for (const { piece: kept, copy } of seen.slice(-20)) assert(copy.equals(kept));
+      for (const { piece: kept, copy } of seen.slice(-19)) assert(copy.equals(kept));
     },
   );
 });
@@ -265,6 +311,7 @@ for (const protocol of ['http', 'https'] as const) {
       });
       assert.equal(found, digestOf(content));
       assert(sent > content.size / 2, `only ${sent} bytes were reported as sent`);
+      assert.equal(unsent.length, 1, 'after a successful upload all of its pieces are reported as sent');
     });
 
   test(`a file that is downloaded over ${protocol} and uploaded is the same after its memory was used again`, async (t) => {
