@@ -10,11 +10,12 @@ import { once } from 'node:events';
 import { createWriteStream, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { Readable } from 'node:stream';
-import { text } from 'node:stream/consumers';
 import { pipeline } from 'node:stream/promises';
 import { build } from 'esbuild';
 import { z } from 'zod';
+import type { TransferPlan } from '../src/transfer/plan.ts';
 import { makeCertificates } from '../test/env/certificates.ts';
 import { type Content, digestOf, generated, pieces } from '../test/env/content.ts';
 import { startStack } from '../test/env/stack.ts';
@@ -132,26 +133,37 @@ try {
     return seconds;
   }
 
-  async function reached(url: string, digest: string, count: number): Promise<Figures> {
-    const plans = await Promise.all(
-      [`${plain}/small.raw`, ...Array.from({ length: count }, () => url)].map(async (from, at) =>
-        planOf({
-          ...{ imageID: await newImage(), url: from, address: stack.openstack.imageUrl },
-          ...(at === 0 ? {} : { digest }),
-        }),
-      ),
-    );
-    const [first, ...others] = plans;
-    if (first === undefined) throw new Error('there is nothing to run');
-    const task: Task = { access, first, plans: others };
+  const planFor = async (url: string, digest?: string) =>
+    planOf({
+      ...{ imageID: await newImage(), url, address: stack.openstack.imageUrl },
+      ...(digest === undefined ? {} : { digest }),
+    });
+
+  /** A process for all rounds of a case, as ORC has one. Its first transfer is small, and not measured. */
+  async function startTransfers() {
     const child = spawn(process.execPath, [join(folder, 'process.js')], {
       stdio: ['pipe', 'pipe', 'inherit'],
       env: { ...process.env, ...environment },
     });
-    child.stdin.end(JSON.stringify(task));
-    const figures: Figures = JSON.parse(await text(child.stdout));
-    await remove(plans.map(({ imageID }) => imageID));
-    return figures;
+    const figuresOf = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+    const tell = (message: Task | TransferPlan[]) => void child.stdin.write(`${JSON.stringify(message)}\n`);
+    const first = await planFor(`${plain}/small.raw`);
+    tell({ access, first });
+    return {
+      async run(url: string, digest: string, count = 1): Promise<Figures> {
+        const plans = await Promise.all(Array.from({ length: count }, () => planFor(url, digest)));
+        tell(plans);
+        const figures: Figures = JSON.parse((await figuresOf.next()).value ?? '');
+        await remove(plans.map(({ imageID }) => imageID));
+        return figures;
+      },
+      async [Symbol.asyncDispose]() {
+        const exit = once(child, 'exit');
+        child.stdin.end();
+        await exit;
+        await remove([first.imageID]);
+      },
+    };
   }
 
   const costs = (all: readonly Omit<Figures, 'loopDelayP99Ms'>[], bytes: number) => [
@@ -165,9 +177,10 @@ try {
     const bound: number[] = [];
     const ours: Figures[] = [];
     const theirs: Omit<Figures, 'loopDelayP99Ms'>[] = [];
+    await using transfers = await startTransfers();
     for (let round = 0; round < rounds; round++) {
       bound.push(await uploaded((upload) => `curl -sSf ${url} | ${upload} -T -`, count));
-      ours.push(await reached(url, digest, count));
+      ours.push(await transfers.run(url, digest, count));
       if (orc !== undefined) theirs.push(await orc.run(url, digest.replace('sha512:', ''), count));
     }
     const ratio = median(bound) / median(ours.map(({ seconds }) => seconds));
@@ -193,9 +206,10 @@ try {
       .digest('hex')}`;
     const bound: number[] = [];
     const ours: Figures[] = [];
+    await using transfers = await startTransfers();
     for (let round = 0; round < codecRounds; round++) {
       bound.push(await uploaded((upload) => `curl -sSf ${url} | ${unpack} | ${upload} -T -`));
-      ours.push(await reached(url, digest, 1));
+      ours.push(await transfers.run(url, digest));
     }
     const ratio = median(bound) / median(ours.map(({ seconds }) => seconds));
     const what = `${bytes / mib} MiB from \`${pack}\``;
@@ -211,12 +225,14 @@ try {
     const upload: number[] = [];
     const ours: Figures[] = [];
     const secured: Figures[] = [];
+    await using transfers = await startTransfers();
+    await using secureTransfers = await startTransfers();
     for (let round = 0; round < rounds; round++) {
       const quiet = '-q --allow-overwrite=true --file-allocation=none';
       download.push(await shell(`aria2c ${quiet} -x8 -s8 -k1M -d ${folder} -o downloaded ${url}`));
       upload.push(await uploaded((glance) => `${glance} -T ${join(folder, 'downloaded')}`));
-      ours.push(await reached(url, digest, 1));
-      secured.push(await reached(`${secure}/limited/${file}`, digest, 1));
+      ours.push(await transfers.run(url, digest));
+      secured.push(await secureTransfers.run(`${secure}/limited/${file}`, digest));
     }
     const bound = Math.max(median(download), median(upload));
     const ratioOf = (figures: readonly Figures[]) => (bound / median(figures.map(({ seconds }) => seconds))).toFixed(2);
