@@ -42,8 +42,32 @@ export function isContent(data: unknown): data is ImageContent {
   return isUint8Array(data) || isAsyncIterable(data);
 }
 
+/** `check` of the arguments of a call. If it throws, the data of the call is closed as at its end. */
+export function closedOnFailure<T>(data: () => unknown, check: () => T): T {
+  try {
+    return check();
+  } catch (error) {
+    closeUnread(data).catch(() => {});
+    throw error;
+  }
+}
+
+async function closeUnread(data: () => unknown): Promise<void> {
+  const given = data();
+  if (!isAsyncIterable(given)) return;
+  ignoreErrors(given);
+  await endOf(given, 'unread');
+}
+
 /** Throws InvalidRequest, without reading any data, for data and options that cannot be sent. */
 export function uploadDataOf(data: unknown, options: DataOptions): UploadData {
+  return closedOnFailure(
+    () => data,
+    () => checkedData(data, options),
+  );
+}
+
+function checkedData(data: unknown, options: DataOptions): UploadData {
   const { size } = options;
   uploadHeaders(options);
   if (isUint8Array(data)) {
@@ -54,8 +78,7 @@ export function uploadDataOf(data: unknown, options: DataOptions): UploadData {
   if (!isAsyncIterable(data)) throw new InvalidRequest(`data: ${contentProblem}`);
   const obstacle = readingObstacle(data);
   if (obstacle !== undefined) throw new InvalidRequest(`data: ${obstacle}`);
-  // It may fail before it is read, which throws its error then. Without a listener the failure would end the process.
-  if (data instanceof Readable) data.on('error', () => {});
+  ignoreErrors(data);
   return { ...onlyBytes(data), size };
 }
 
@@ -77,9 +100,10 @@ const takenProblem = 'another call reads it, or has read a part of it';
 
 /** Why data cannot be read. Of a stream of Node or of the web also why it never can. */
 function readingObstacle(data: AsyncIterable<unknown>): string | undefined {
+  if (taken.has(data)) return takenProblem;
   if (data instanceof ReadableStream && data.locked) return 'the stream is locked by another reader';
   if ('readable' in data && data.readable === false) return 'the stream has ended or was destroyed';
-  return taken.has(data) ? takenProblem : undefined;
+  return undefined;
 }
 
 /** `unread`: by this call. */
@@ -127,6 +151,11 @@ function onlyBytes(data: AsyncIterable<unknown>): Omit<UploadData, 'size'> {
   return { body: { [Symbol.asyncIterator]: () => ({ next, return: returned }) }, [Symbol.dispose]: end };
 }
 
+/** A stream may fail before it is read, which throws its error then. Without a listener the failure would end the process. */
+function ignoreErrors(data: AsyncIterable<unknown>): void {
+  if (isStream(data) && 'on' in data && typeof data.on === 'function') data.on('error', () => {});
+}
+
 async function endOf(data: AsyncIterable<unknown>, reading: Reading): Promise<void> {
   // Another call may read what this one has not.
   if (reading === 'over' || (reading === 'unread' && taken.has(data))) return;
@@ -140,9 +169,21 @@ async function endOf(data: AsyncIterable<unknown>, reading: Reading): Promise<vo
 function takenIterator(data: AsyncIterable<unknown>): AsyncIterator<unknown> {
   // A stream makes an iterator for each reader, and other data can have the same one for all.
   if (isStream(data)) take(data);
-  const pieces = data[Symbol.asyncIterator]();
+  const pieces = data instanceof ReadableStream ? readerOf(data) : data[Symbol.asyncIterator]();
   if (typeof pieces === 'object' && pieces !== null) take(pieces);
   return pieces;
+}
+
+/** The iterator of such a stream would cancel it only after its next piece. */
+function readerOf(stream: ReadableStream<unknown>): AsyncIterator<unknown> {
+  const reader = stream.getReader();
+  return {
+    next: async () => await reader.read(),
+    async return() {
+      await reader.cancel();
+      return { done: true, value: undefined };
+    },
+  };
 }
 
 function take(once: object): void {

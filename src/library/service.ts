@@ -36,7 +36,7 @@ import {
   stageOptionsIn,
   updateOptionsIn,
 } from './check.ts';
-import { type ImageContent, uploadDataOf } from './content.ts';
+import { closedOnFailure, type ImageContent, uploadDataOf } from './content.ts';
 import { createDownloads, type ImageDownload } from './download.ts';
 import type { ImageFields } from './fields.ts';
 import { createLifetime, type Lifetime } from './lifetime.ts';
@@ -188,11 +188,17 @@ export function createImageService(
     },
     show: async (id, options) => serviceImageOf(await find(id, signalOf(options))),
     async create(fields, options) {
-      const { signal, ...rest } = createOptionsIn(options);
+      const { signal, ...rest } = closedOnFailure(
+        () => options?.data,
+        () => createOptionsIn(options),
+      );
       return serviceImageOf(await create(fields, rest, following(signal)));
     },
     async update(id, fields, options) {
-      const { signal, ...rest } = updateOptionsIn(options);
+      const { signal, ...rest } = closedOnFailure(
+        () => options?.data,
+        () => updateOptionsIn(options),
+      );
       return serviceImageOf(await update(id, fields, rest, following(signal)));
     },
     delete: async (id, options) => client.remove(id, signalOf(options)),
@@ -219,7 +225,10 @@ export function createImageService(
     },
 
     async stage(id, data, options) {
-      const { signal, ...announced } = stageOptionsIn(options);
+      const { signal, ...announced } = closedOnFailure(
+        () => data,
+        () => stageOptionsIn(options),
+      );
       using content = uploadDataOf(dataIn(data), announced);
       const { body, size } = content;
       await client.stage(id, body, { ...(size === undefined ? {} : { size }), signal: following(signal) });

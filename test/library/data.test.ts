@@ -1,5 +1,6 @@
 /** Data that cannot be read: it is rejected before anything is sent, or the image that was created for it is removed. */
 import assert from 'node:assert/strict';
+import { EventEmitter } from 'node:events';
 import { createReadStream } from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
@@ -295,12 +296,53 @@ test('a stream without an end is destroyed when its call ends, also while it is 
   assert.ok(data.destroyed);
 });
 
+test('a stream of the web is cancelled when its call ends, also while it is being read', async (t) => {
+  const { images } = await openStub(t, { image });
+  const controller = new AbortController();
+  const reason = new Error('enough');
+  const cancelled = Promise.withResolvers<void>();
+  let reads = 0;
+  const data = new ReadableStream(
+    {
+      async pull(stream) {
+        if (reads++ === 0) return stream.enqueue(bytes);
+        setImmediate(() => controller.abort(reason));
+        await cancelled.promise;
+      },
+      cancel: () => cancelled.resolve(),
+    },
+    { highWaterMark: 0 },
+  );
+  await assert.rejects(images.stage(imageId, data, { signal: controller.signal }), reason);
+  await cancelled.promise;
+});
+
+test('a stream of another package that fails when it is closed does not end the process', async (t) => {
+  const { images } = await openStub(t, { image });
+  class OtherStream extends EventEmitter {
+    pipe() {}
+    destroy() {
+      setImmediate(() => this.emit('error', new Error('it was closed')));
+    }
+    async *[Symbol.asyncIterator]() {
+      yield bytes;
+    }
+  }
+  await assert.rejects(images.create({ id: 'no id' }, { data: new OtherStream() }), /^InvalidRequest: not the id/);
+  await assert.rejects(images.stage(imageId, new OtherStream(), { size: -1 }), /^InvalidRequest: size/);
+  await nextTurn();
+});
+
 test('a stream whose call fails before it is read is closed', async (t) => {
   const { images } = await openStub(t, { image: { ...image, status: 'active', size: 1 } });
   for (const send of [
     (data: ImageContent) => images.stage(imageId, data),
     (data: ImageContent) => images.update(imageId, { name: 'after' }, { data }),
     (data: ImageContent) => images.create({ name: 'new', id: 'no id' }, { data }),
+    (data: ImageContent) => images.stage(imageId, data, { size: -1 }),
+    (data: ImageContent) => images.update(imageId, {}, { data, size: -1 }),
+    (data: ImageContent) => images.create({ name: 'new' }, { data, size: -1 }),
+    (data: ImageContent) => images.create({ name: 'new' }, { data, store: 'two\nlines' }),
   ]) {
     const stream = Readable.from(letters());
     await assert.rejects(send(stream), OperatorError);
