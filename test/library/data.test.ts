@@ -279,6 +279,37 @@ test('data that does not end when it should does not delay the failure of its ca
   assert.deepEqual([pieces.isReturned, pieces.isEnded], [true, false]);
 });
 
+test('data is ended once, and not after its own end or failure', async () => {
+  let returns = 0;
+  const stepsOf = (...steps: (() => IteratorResult<Uint8Array, undefined>)[]) => ({
+    next: async () => steps.shift()?.() ?? { done: true as const, value: undefined },
+    async return() {
+      returns++;
+      return { done: true as const, value: undefined };
+    },
+  });
+  const given = (...steps: (() => IteratorResult<Uint8Array, undefined>)[]) =>
+    uploadDataOf({ [Symbol.asyncIterator]: () => stepsOf(...steps) }, {});
+  const piece = () => ({ done: false, value: bytes }) as const;
+  const failing = () => {
+    throw new Conflict('a failure');
+  };
+  {
+    using content = given(piece);
+    await buffer(content.body);
+  }
+  {
+    using content = given(piece, failing);
+    await assert.rejects(buffer(content.body), Conflict);
+  }
+  assert.equal(returns, 0);
+  {
+    using content = given(piece, piece);
+    for await (const _ of content.body) break;
+  }
+  assert.equal(returns, 1);
+});
+
 test('a stream without an end is destroyed when its call ends, also while it is being read', async (t) => {
   const { images } = await openStub(t, { image });
   const controller = new AbortController();

@@ -1,6 +1,8 @@
 /** What the end of a failed creation removes: each state of the image and of its upload. */
 import assert from 'node:assert/strict';
+import { Readable } from 'node:stream';
 import { test } from 'node:test';
+import type { ImageClient } from '../../src/glance/client/index.ts';
 import { Conflict, GlanceConnectionFailed, GlanceUnavailable, ImageCorrupted } from '../../src/glance/errors.ts';
 import { neverAborted } from '../../src/lib/abort.ts';
 import { type Sending, startSending, withdraw } from '../../src/library/withdraw.ts';
@@ -87,4 +89,26 @@ test('an error is one of the data if the data threw it, whatever its class', asy
   assert.equal(sending.hasThrown(failures.conflict), false);
   await assert.rejects(pieces.next(), failures.conflict);
   assert.deepEqual([sending.hasThrown(failures.conflict), sending.hasThrown(failures.lost)], [true, false]);
+});
+
+test('the protection of an image is taken off before the image is removed', async () => {
+  const calls: unknown[] = [];
+  const client = {
+    get: async () => imageOf({ status: 'queued', protected: true }),
+    async patch(...[, operations]: Parameters<ImageClient['patch']>) {
+      calls.push(operations);
+      return imageOf();
+    },
+    remove: async () => void calls.push('removed'),
+  };
+  await withdraw(client, imageId, { failure: failures.abort, isNew: true }, neverAborted());
+  assert.deepEqual(calls, [[{ op: 'replace', path: '/protected', value: false }], 'removed']);
+});
+
+test('an upload is begun with the first piece of its data, counts all of them, and is complete at their end', async () => {
+  const sending = startSending();
+  const seen: unknown[] = [sending.state];
+  for await (const _ of sending.through(Readable.from([Buffer.alloc(3), Buffer.alloc(4)])))
+    seen.push(sending.state, sending.bytes);
+  assert.deepEqual([...seen, sending.state], ['not begun', 'begun', 3, 'begun', 7, 'complete']);
 });
