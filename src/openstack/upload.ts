@@ -30,7 +30,7 @@ export function createUpload(send: Send, clock: Clock, mayWrite: MayWrite): Tran
     const body = Readable.from(relayed.body);
     // The relay knows its errors. Without a listener a late one would end the process.
     body.on('error', () => {});
-    const sent = onSent === undefined ? undefined : watchSent(body, onSent);
+    if (onSent !== undefined) watchSent(body, onSent);
     const length: Record<string, string> = size === undefined ? {} : { 'content-length': String(size) };
     try {
       const request = {
@@ -44,9 +44,7 @@ export function createUpload(send: Send, clock: Clock, mayWrite: MayWrite): Tran
       };
       const response = await send(request);
       onWait('server');
-      const result = checkComplete(await readResponse(response, errorLimit, url), relayed);
-      if (relayed.isComplete()) sent?.all();
-      return result;
+      return checkComplete(await readResponse(response, errorLimit, url), relayed);
     } catch (error) {
       signal.throwIfAborted();
       const failure = relayed.failure();
@@ -62,8 +60,10 @@ export function createUpload(send: Send, clock: Clock, mayWrite: MayWrite): Tran
 /**
  * The client writes the data of a stream to its socket, pauses the stream when the socket has to keep some of it, and resumes it when
  * the system has taken over all of it. The event `resume` may come too late to show that, after the next data.
+ *
+ * A response does not show it: a server can respond before it has received everything.
  */
-function watchSent(body: Readable, onSent: (piece: Uint8Array) => void): { all(): void } {
+function watchSent(body: Readable, onSent: (piece: Uint8Array) => void): void {
   let written: Uint8Array | undefined;
   let kept: Uint8Array | undefined;
   // A listener would let the data flow before the client listens.
@@ -76,11 +76,6 @@ function watchSent(body: Readable, onSent: (piece: Uint8Array) => void): { all()
     kept = undefined;
     written = piece;
   });
-  return {
-    all() {
-      if (written !== undefined) onSent(written);
-    },
-  };
 }
 
 /** A success counts only if the whole body was handed over before. */
