@@ -2,10 +2,11 @@
  * Connections that are kept open for parts of a file, and get the request for the next part while they send the one before (pipelining,
  * RFC 9112, section 9.3.2), so that they have no pause between two parts.
  *
- * Guarantees: a channel has at most one connection to each server, and reads its parts one after the other; a part is read again only from
- * its first missing byte on, only once, and only if its connection had sent another response before. A server may close such a connection
- * at any time, and a server without pipelining loses the request that comes too early. It gets the next requests one by one, and a server
- * that closes its connections gets a connection for each part.
+ * Guarantees: a channel has at most one connection to each server, and reads its parts one after the other; each connection sends them in
+ * that order, because `giveBack` takes all that a connection has sent before as read. A part is read again only from its first missing byte
+ * on, only once, and only if its connection had sent another response before. A server may close such a connection at any time, and a server
+ * without pipelining loses the request that comes too early. It gets the next requests one by one, and a server that closes its connections
+ * gets a connection for each part.
  */
 import { OperatorError } from '../../lib/errors.ts';
 import type { RangeReader } from '../source.ts';
@@ -54,6 +55,8 @@ export function createChannels({ transport, createReader, signal }: ChannelsOpti
     let current = connect();
     /** The end of the part that was requested last. */
     let last = Promise.resolve();
+    /** The ends of the parts that are read again. */
+    const again = new Set<Promise<void>>();
 
     /** The connection was closed, or does not respond. */
     function replace(): void {
@@ -67,6 +70,8 @@ export function createChannels({ transport, createReader, signal }: ChannelsOpti
       const { promise, resolve } = Promise.withResolvers<void>();
       last = promise;
       try {
+        // The part before may be redirected more often this time: then the server would get the request for this one first.
+        if (again.size > 0) await due;
         for (let at = from, isSecond = false; ; ) {
           const used = current;
           const { end, failure } = yield* readOnce(used, at, to, due);
@@ -77,11 +82,13 @@ export function createChannels({ transport, createReader, signal }: ChannelsOpti
             isSecond = true;
             replace();
           }
+          again.add(promise);
           // The part before may be read again too, and comes first.
           await due;
           at = end;
         }
       } finally {
+        again.delete(promise);
         resolve();
       }
     }

@@ -72,6 +72,29 @@ test('a part that waits behind one that is read again comes after it, on the new
   assert.deepEqual(events, ['0 begins', '10 begins', '0 begins', '0 ends', '10 begins', '10 ends']);
 });
 
+test('a part that begins while the one before is read again comes after it', async () => {
+  const events: string[] = [];
+  const isReadAgain = Promise.withResolvers<void>();
+  const goOn = Promise.withResolvers<void>();
+  let reads = 0;
+  const { channels } = channelsOf(async function* (from) {
+    events.push(`${from} begins`);
+    if (++reads === 1) throw broken();
+    isReadAgain.resolve();
+    await goOn.promise;
+    events.push(`${from} ends`);
+    yield Buffer.alloc(10);
+  });
+  const channel = channels.open();
+  const first = bytesOf(channel.read(0, 10));
+  await isReadAgain.promise;
+  const second = bytesOf(channel.read(10, 20));
+  await new Promise(setImmediate);
+  goOn.resolve();
+  assert.deepEqual(await Promise.all([first, second]), [10, 10]);
+  assert.deepEqual(events, ['0 begins', '0 begins', '0 ends', '10 begins', '10 ends']);
+});
+
 /** A server on plain sockets that sends a file of one byte, and its transport. */
 async function served(t: TestContext, respond: (socket: Socket) => void) {
   const sockets: Socket[] = [];
