@@ -1,13 +1,9 @@
 import assert from 'node:assert/strict';
-import { createHash } from 'node:crypto';
-import { once } from 'node:events';
-import { createServer as createPlainServer, type RequestListener } from 'node:http';
-import { createServer as createTlsServer } from 'node:https';
+import { createServer } from 'node:http';
 import { Socket } from 'node:net';
-import { type TestContext, test } from 'node:test';
+import { test } from 'node:test';
 import fc from 'fast-check';
 import { buildConnector } from 'undici';
-import { createEgressPolicy } from '../../src/http/egress.ts';
 import {
   createPool,
   createReceiveBuffers,
@@ -15,13 +11,6 @@ import {
   noConnections,
   receiving,
 } from '../../src/http/receive-buffers.ts';
-import { systemClock } from '../../src/lib/clock.ts';
-import type { HttpUpload } from '../../src/openstack/exchange.ts';
-import { createTransport } from '../../src/openstack/transport.ts';
-import { openHttpSource } from '../../src/source/http.ts';
-import { createSourceTransport } from '../../src/source/transport.ts';
-import { makeCertificates } from '../env/certificates.ts';
-import { digestOf, generated, pieces } from '../env/content.ts';
 import { listen } from '../openstack/stub.ts';
 
 const mib = 2 ** 20;
@@ -186,6 +175,37 @@ test('a file uses the memory of the one before, and memory that no connection ca
   assert(isReturned(third.large.at(-1)));
 });
 
+test('memory that is kept has the length of the next reads: other memory is returned when a connection is made or ends', () => {
+  const all = noConnections();
+  const kept = () => new Set(all.free.map(({ length }) => length));
+  const download = () => {
+    const pieces: Uint8Array[] = [];
+    const end = receive([1, mib, mib, mib], (piece) => pieces.push(piece) === 1 && giveBack(piece), createPool(all));
+    giveBack(pieces.at(-1) ?? assert.fail());
+    return end;
+  };
+  const endFirst = download();
+  assert.deepEqual(kept(), new Set([mib]));
+  const endSecond = receive([], giveBack, createPool(all));
+  assert.deepEqual(kept(), new Set());
+  endFirst();
+  download()();
+  assert.deepEqual(kept(), new Set());
+  endSecond();
+  download();
+  assert.deepEqual(kept(), new Set([mib]));
+});
+
+test('a connection whose reader gives nothing back uses none of the memory that others have given back', () => {
+  // With so many, one more changes the length of none.
+  const all = { ...noConnections(), open: 8 };
+  const pieces: Uint8Array[] = [];
+  receive([1, mib, mib, mib], (piece) => pieces.push(piece) === 1 && giveBack(piece), createPool(all));
+  giveBack(pieces.at(-1) ?? assert.fail());
+  assert(all.free.length > 0);
+  receive([mib, mib], (piece) => assert.equal(piece.length, 64 * 1024), createPool(all));
+});
+
 test('nothing is received into the last quarter of a buffer, because each read costs the same', () => {
   const seen: number[] = [];
   receive([1, mib, ...Array.from({ length: 20 }, () => 800 * 1024)], (piece) => {
@@ -211,6 +231,44 @@ test('a buffer is used again as soon as its last piece is given back, and not be
   }
 });
 
+test('memory that the system receives into next is not given back, though all that it holds was read', () => {
+  for (const lengths of [[1000], [1, mib, mib / 2]]) {
+    const pool = createPool(noConnections());
+    const pieces: Uint8Array[] = [];
+    receive(
+      lengths,
+      (piece) => {
+        if (pieces.length === 0 && lengths.length > 1) giveBack(piece);
+        pieces.push(piece);
+      },
+      pool,
+    );
+    const last = pieces.at(-1) ?? assert.fail();
+    giveBack(last);
+    assert(!pool.all.free.some(({ buffer }) => buffer === last.buffer));
+    assert.equal(last.length, Math.min(lengths.at(-1) ?? 0, mib));
+  }
+});
+
+test('pieces that were not given back keep their bytes when there are more than a connection refers to, and after it has ended', () => {
+  const pool = createPool({ ...noConnections(), open: 63 });
+  const held: { piece: Uint8Array; copy: Buffer }[] = [];
+  const lengths = Array.from({ length: 20 }, (_, at) => 200_000 + at);
+  const end = receive(
+    [1, ...lengths],
+    (piece) => {
+      if (piece.length === 1) giveBack(piece);
+      else held.push({ piece, copy: Buffer.from(piece) });
+    },
+    pool,
+  );
+  end();
+  receive(lengths, giveBack, pool);
+  // Nothing refers to its memory any more.
+  giveBack(held[0]?.piece ?? assert.fail());
+  for (const { piece, copy } of held) assert(copy.equals(piece));
+});
+
 test('a piece of other origin is not given back', () => {
   giveBack(Buffer.alloc(10));
   giveBack(new Uint8Array(10));
@@ -229,132 +287,8 @@ test('a piece that is given back several times frees nothing that is in use', ()
   );
 });
 
-const { signal } = new AbortController();
-const certificates = await makeCertificates();
-
-for (const protocol of ['http', 'https'] as const) {
-  const serve = async (t: TestContext, handler: RequestListener) => {
-    const server =
-      protocol === 'http' ? createPlainServer(handler) : createTlsServer({ ...certificates.good }, handler);
-    return `${protocol}://127.0.0.1:${await listen(t, server)}`;
-  };
-
-  /**
-   * Uploads a body to a server that reads in fits: it waits until nothing more is taken of the body, because all buffers are full. Resolves
-   * with the digest of what came.
-   */
-  async function upload(t: TestContext, size: number, body: AsyncIterable<Uint8Array>, onSent: HttpUpload['onSent']) {
-    const received = createHash('sha256');
-    let reads = 0;
-    let taken = 0;
-    async function* counted() {
-      for await (const chunk of body) {
-        taken++;
-        yield chunk;
-      }
-    }
-    const origin = await serve(t, async (request, response) => {
-      for await (const chunk of request) {
-        received.update(chunk);
-        if (++reads % 50 !== 0) continue;
-        for (let before = -1; taken > before; ) {
-          before = taken;
-          for (let turns = 0; turns < 40; turns++) await new Promise(setImmediate);
-        }
-      }
-      response.writeHead(204).end();
-    });
-    const tls = { ca: certificates.ca, verify: true, client: undefined };
-    const cloud = createTransport({ tls, userAgent: 'test', clock: systemClock });
-    t.after(() => cloud.close());
-    const request = {
-      purpose: { service: 'image', operation: 'upload' },
-      method: 'PUT',
-      url: `${origin}/file`,
-      headers: {},
-      requestId: 'req-1',
-      responseDeadlineMs: 60_000,
-      signal,
-    } as const;
-    const { status } = await cloud.upload({ ...request, body: counted(), size, onSent }, () => {});
-    assert.equal(status, 204);
-    return received.digest('hex');
-  }
-
-  for (const sizes of [
-    [256 * 1024, 100_000, 65_536, 300, 16_384],
-    [1000, 300, 5000],
-  ])
-    test(`memory in pieces of ${sizes.join(', ')} bytes that is written over as soon as an upload over ${protocol} has sent it changes nothing of what arrives`, async (t) => {
-      const content = generated(16 * mib);
-      const unsent: Uint8Array[] = [];
-      let sent = 0;
-      async function* body() {
-        let at = 0;
-        for (let from = 0; from < content.size; ) {
-          const size = sizes[at++ % sizes.length] ?? 1;
-          // Each with memory of its own.
-          const piece = new Uint8Array(content.slice(from, from + size));
-          unsent.push(piece);
-          yield piece;
-          from += size;
-        }
-      }
-      const found = await upload(t, content.size, body(), (last) => {
-        const at = unsent.findIndex(({ buffer }) => buffer === last.buffer);
-        for (const piece of unsent.splice(0, Math.max(at, 0))) {
-          piece.fill(0);
-          sent += piece.length;
-        }
-        // The client may have sent the beginning of a piece only.
-        last.fill(0);
-      });
-      assert.equal(found, digestOf(content));
-      assert(sent > content.size / 2, `only ${sent} bytes were reported as sent`);
-    });
-
-  test(`a file that is downloaded over ${protocol} and uploaded is the same after its memory was used again`, async (t) => {
-    const content = generated(24 * mib);
-    const sizes = [1000, 70_000, 300_000, 16_384, 200, 1_000_000];
-    const origin = await serve(t, async (_request, response) => {
-      response.writeHead(200, { 'content-length': content.size, etag: '"1"' });
-      let at = 0;
-      for (const piece of pieces(content, 0, content.size, 2 * mib)) {
-        for (let from = 0; from < piece.length; ) {
-          const size = sizes[at++ % sizes.length] ?? 1;
-          if (!response.write(piece.subarray(from, from + size))) await once(response, 'drain');
-          from += size;
-        }
-      }
-      response.end();
-    });
-    const policy = createEgressPolicy({ allow: ['127.0.0.1'], deny: [] });
-    const transport = createSourceTransport(policy, { ca: certificates.ca });
-    t.after(() => transport.close());
-    const source = await openHttpSource({
-      urls: [`${origin}/image.raw`],
-      transport,
-      clock: systemClock,
-      random: () => 0.5,
-      hasDigest: true,
-      limits: { maxBytes: content.size, stallBytes: 1, stallWindowMs: 60_000 },
-      signal,
-    });
-    const memory = new Set<ArrayBufferLike>();
-    async function* body() {
-      for await (const chunk of source.body) {
-        memory.add(chunk.buffer);
-        yield chunk;
-      }
-    }
-    assert.equal(await upload(t, content.size, body(), giveBack), digestOf(content));
-    // A few, and pieces that the client had to join. With TLS there is no memory to give back.
-    if (protocol === 'http') assert(memory.size < 150, `the data was in ${memory.size} buffers`);
-  });
-}
-
 test('a connection that fails passes its error on', async (t) => {
-  const server = createPlainServer();
+  const server = createServer();
   const port = await listen(t, server);
   await new Promise((resolve) => server.close(resolve));
   const connect = receiving((buffers) => buildConnector({ ...buffers, timeout: 5_000 }));
