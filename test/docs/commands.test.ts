@@ -19,6 +19,7 @@ describe('the commands of the pages', () => {
   let stack: Stack;
   let login: string;
   let access: string;
+  const kept = mkdtempSync(join(tmpdir(), 'kept-'));
   before(async () => {
     stack = await connectStack();
     await stack.kubernetes.apply(join(root, 'crds'));
@@ -36,11 +37,14 @@ describe('the commands of the pages', () => {
     access = kubeconfig({ server, ca, token, namespace: await stack.kubernetes.createNamespace('docs') });
     login = await (await stack.openstack.createProject()).cloudsYaml();
   });
-  after(() => stack.stop());
+  after(async () => {
+    rmSync(kept, { recursive: true });
+    await stack.stop();
+  });
 
   async function complaintsAbout(page: Page): Promise<string[]> {
     const directory = mkdtempSync(join(tmpdir(), 'commands-'));
-    const sandbox = createSandbox({ directory, kubeconfig: access, login, page });
+    const sandbox = createSandbox({ directory, kubeconfig: access, login, page, kept });
     try {
       await using shell = startShell({ directory, env: sandbox.env });
       const strange: string[] = [];

@@ -24,6 +24,8 @@ export interface SandboxOptions {
   /** clouds.yaml of the login of the reader. */
   login: string;
   page: Page;
+  /** A directory for the output of commands that take seconds. A command that stands on several pages runs once. */
+  kept: string;
 }
 
 const chart = join(root, 'charts/glance-image-operator');
@@ -81,11 +83,17 @@ case "$1" in
   template|lint|show|uninstall|status|history|get|list) check "$real" "\${args[@]}" ;;
   *) check "$real" help "$1" > /dev/null ;;
 esac`,
-  openstack: `PYTHONPATH=${folders.openstackClient} check ${join(folders.python, 'bin/python')} -m openstackclient.shell "$@"`,
-  // The help of a command is asked for once a page.
-  'glance-image-operator': `kept="$HOME/.help-\${1:-run}"
-[ -e "$kept" ] || ${process.execPath} ${main} "\${1:-run}" --help > "$kept" 2>&1 || complain "glance-image-operator $1: $(cat "$kept")"
-help="$(cat "$kept")"
+  // Each run of it loads Python for seconds. One that had a complaint runs again.
+  openstack: `kept="$KEPT/$(printf '%s\\0' "$@" | sha256sum | cut -d ' ' -f 1)"
+[ -e "$kept" ] && exec cat "$kept"
+out="$(PYTHONPATH=${folders.openstackClient} check ${join(folders.python, 'bin/python')} -m openstackclient.shell "$@")"
+[ -s "$COMPLAINTS" ] || printf '%s\\n' "$out" > "$kept"
+printf '%s\\n' "$out"`,
+  // The help of a command is asked for once.
+  'glance-image-operator': `kept="$KEPT/help-\${1:-run}"
+if [ -e "$kept" ]; then help="$(cat "$kept")"
+elif help="$(${process.execPath} ${main} "\${1:-run}" --help 2>&1)"; then printf '%s\\n' "$help" > "$kept"
+else complain "glance-image-operator $1: $help"; fi
 for word in "$@"; do
   case "$word" in
     --help) ;;
@@ -103,7 +111,7 @@ esac`,
 /** Cannot be had here: that the line is shell is all that is known of them. */
 const unchecked = ['argocd', 'curl', 'docker', 'flux', 'git', 'cosign', 'terraform', 'tofu', 'ssh', 'qemu-img'];
 
-export function createSandbox({ directory, kubeconfig, login, page }: SandboxOptions): Sandbox {
+export function createSandbox({ directory, kubeconfig, login, page, kept }: SandboxOptions): Sandbox {
   const bin = join(directory, '.bin');
   mkdirSync(bin);
   const complaints = join(directory, '.complaints');
@@ -131,6 +139,7 @@ export function createSandbox({ directory, kubeconfig, login, page }: SandboxOpt
       PATH: `${bin}:/usr/bin:/bin`,
       HOME: directory,
       COMPLAINTS: complaints,
+      KEPT: kept,
       KUBECONFIG: kubeconfigFile,
       OS_CLIENT_CONFIG_FILE: loginFile,
       OS_CLOUD: 'demo',
