@@ -10,6 +10,7 @@ import { type GlanceImage, glanceImageSchema } from '../../src/api/glanceimage.t
 import { reconcileAtAnnotation } from '../../src/api/group.ts';
 import { exportCommand } from '../../src/commands/export.ts';
 import { planCommand } from '../../src/commands/plan.ts';
+import { eightAtATime } from '../env/eight-at-a-time.ts';
 import { qcow2, raw } from '../env/images.ts';
 import { eventually } from '../env/wait.ts';
 import { World } from '../operator/world.ts';
@@ -67,10 +68,8 @@ describe('exported manifests', () => {
       ...Object.entries(kinds).map(([name, fields]) => ({ name, ...fields })),
       ...catalogueProperties.map((properties, index) => ({ name: `catalogue ${index}`, ...properties })),
     ];
-    await Promise.all(
-      all.map((fields) =>
-        project.createImage(fields, 'disk_format' in fields ? dataOf(fields.disk_format) : raw(4096, fields.name)),
-      ),
+    await eightAtATime(all, (fields) =>
+      project.createImage(fields, 'disk_format' in fields ? dataOf(fields.disk_format) : raw(4096, fields.name)),
     );
     const created = await world.images();
     const [shared, plain] = ['shared', 'plain'].map((name) => created.find((one) => one.name === name)?.id);

@@ -8,6 +8,7 @@ import { request as httpsRequest } from 'node:https';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { z } from 'zod';
+import { patienceMs } from './wait.ts';
 
 export interface Ask {
   headers?: OutgoingHttpHeaders;
@@ -15,7 +16,7 @@ export interface Ask {
   body?: unknown;
   /** PEM of the certificate authority to trust, for https. */
   ca?: string;
-  /** The idle timeout, in milliseconds. Default 60 000. */
+  /** The idle timeout, in milliseconds. Default: the limit of all waits. */
   timeoutMs?: number;
 }
 
@@ -55,7 +56,7 @@ export class Answer {
 }
 
 /** Sends one request and reads the complete response. Rejects only without a response. */
-export async function ask(method: string, url: string, { headers = {}, body, ca, timeoutMs = 60_000 }: Ask = {}) {
+export async function ask(method: string, url: string, { headers = {}, body, ca, timeoutMs = patienceMs }: Ask = {}) {
   const asIs = body === undefined || typeof body === 'string' || Buffer.isBuffer(body) || body instanceof Readable;
   const content = asIs ? body : JSON.stringify(body);
   const type: OutgoingHttpHeaders = asIs ? {} : { 'content-type': 'application/json' };

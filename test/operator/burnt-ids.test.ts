@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { apiVersion, plural, reconcileAtAnnotation } from '../../src/api/group.ts';
 import { imageIDOf } from '../../src/image/model/identity.ts';
+import { eightAtATime } from '../env/eight-at-a-time.ts';
 import { type FaultProxy, type ProxiedRequest, startProxy } from '../env/proxy.ts';
 import { connectStack, type Stack } from '../env/stack.ts';
 import { newestID, World } from './world.ts';
@@ -36,23 +37,17 @@ describe('burnt image IDs', () => {
   });
 
   const isCreation = ({ method, path }: ProxiedRequest) => method === 'POST' && path === '/v2/images';
-  /** The IDs that were tried since the proxy forgot, in order. */
+  /** Of the IDs that were tried since the proxy forgot, those that Glance took or knew, in order. A request without such a response is repeated. */
   const tried = () =>
     glance.requests
-      .filter((request) => isCreation(request) && request.body !== '')
+      .filter((request) => isCreation(request) && [201, 409].includes(request.status))
       .map(({ body }) => JSON.parse(body).id);
 
-  /** Eight at a time. */
-  async function burn(ids: readonly string[]): Promise<void> {
-    const left = [...ids];
-    const worker = async () => {
-      for (let id = left.pop(); id !== undefined; id = left.pop()) {
-        await world.project.createImage({ id });
-        (await world.project.image('DELETE', `/v2/images/${id}`)).ok();
-      }
-    };
-    await Promise.all(Array.from({ length: 8 }, worker));
-  }
+  const burn = (ids: readonly string[]) =>
+    eightAtATime(ids, async (id) => {
+      await world.project.createImage({ id });
+      (await world.project.image('DELETE', `/v2/images/${id}`)).ok();
+    });
 
   const ids = (uid: string, from: number, to: number) =>
     Array.from({ length: to - from + 1 }, (_, at) => imageIDOf(uid, from + at));
