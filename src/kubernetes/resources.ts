@@ -13,7 +13,7 @@ import type { Logger } from '../lib/log.ts';
 import type { KubernetesClient } from './client.ts';
 import { isConflict, isNotFound, isRejection, type KubernetesError } from './errors.ts';
 import type { EventRecorder } from './events.ts';
-import { type Annotation, addFinalizer, removeFinalizer } from './finalizer.ts';
+import { type Annotation, addFinalizer, hasFinalizerNow, removeFinalizer } from './finalizer.ts';
 import type { Store, StoreChange } from './reflector.ts';
 import { apiVersionOf, type KubernetesObject, keyOfObject, type ResourceType } from './resource.ts';
 
@@ -33,6 +33,8 @@ export interface KindResources<T extends KubernetesObject, Reason extends string
   get(key: Key): T | undefined;
   /** Adds the finalizer and, in the same patch, the annotation. False: the object is gone or is being deleted. */
   addFinalizer(object: T, signal: AbortSignal, annotation?: Annotation): Promise<boolean>;
+  /** Whether the server has it with the finalizer, and it is not being deleted unless `object` is. */
+  isGuardedNow(object: T, signal: AbortSignal): Promise<boolean>;
   removeFinalizer(object: T, signal: AbortSignal): Promise<void>;
   /** `object`: from which the status was computed. */
   writeStatus(object: T, status: unknown, signal: AbortSignal): Promise<StatusWrite>;
@@ -133,6 +135,8 @@ export function createKindResources<T extends WithStatus, Reason extends string>
       if (guarded !== undefined && isDeepStrictEqual(guarded.status, object.status)) rememberOwn(guarded);
       return guarded !== undefined;
     },
+
+    isGuardedNow: (object, signal) => hasFinalizerNow(client, type, object, finalizer, signal),
 
     async removeFinalizer(object, signal) {
       await removeFinalizer(client, type, object, finalizer, signal);

@@ -130,7 +130,7 @@ describe('the creation of an image', () => {
       what: 'a resource that is gone creates nothing',
       held: [],
       state: start,
-      context: { guard: async () => false },
+      context: { guardNow: async () => false },
       kind: 'gone',
       calls: [],
     },

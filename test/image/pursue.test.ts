@@ -176,7 +176,7 @@ const rows: Row[] = [
   {
     what: 'a resource that is gone ends it',
     state: stateOf([]),
-    context: { guard: async () => false },
+    context: { guardNow: async () => false },
     calls: [],
     end: 'gone',
   },

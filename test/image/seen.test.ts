@@ -137,6 +137,42 @@ describe('the context of the steps of a reconcile', () => {
     });
   }
 
+  const creations: readonly { what: string; resource: ResourceOptions; isThere: boolean; asked: number }[] = [
+    {
+      what: 'a resource that got its finalizer in this reconcile is not read again',
+      resource: {},
+      isThere: true,
+      asked: 0,
+    },
+    {
+      what: 'a resource that had its finalizer before is read once',
+      resource: { metadata: { finalizers } },
+      isThere: true,
+      asked: 1,
+    },
+    {
+      what: 'a resource that the server does not hold any more is found gone',
+      resource: { metadata: { finalizers } },
+      isThere: false,
+      asked: 2,
+    },
+  ];
+  for (const { what, resource, isThere, asked } of creations) {
+    test(`before an image is created, ${what}`, async () => {
+      const { pass, context, cloud } = passOf({ resource });
+      let reads = 0;
+      const isGuardedNow = async () => {
+        reads++;
+        return isThere;
+      };
+      const performing = performContext(pass, undefined, cloud, {
+        ...context,
+        resources: { ...context.resources, isGuardedNow },
+      });
+      assert.deepEqual([await performing.guardNow(), await performing.guardNow(), reads], [isThere, isThere, asked]);
+    });
+  }
+
   test('the stores of a cloud are read only for an image that is declared in all of them', () => {
     for (const allStores of [true, false]) {
       const { pass, context, cloud } = passOf();

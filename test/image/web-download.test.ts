@@ -88,6 +88,7 @@ async function pass(
     owner,
     clock,
     guard: async () => true,
+    guardNow: async () => true,
     record: async () => 'written',
     memberReadings: createMemberReadings(clock),
     configMaps: noConfigMaps,

@@ -219,6 +219,8 @@ export function createWorld(options: WorldOptions) {
         resource = { ...resource, metadata: { ...resource.metadata, finalizers: [finalizer], annotations } };
         return true;
       }),
+    isGuardedNow: async (of) =>
+      resource?.metadata.uid === of.metadata.uid && resource.metadata.finalizers.includes(finalizer),
     removeFinalizer: (of) =>
       write({ server: 'kubernetes', op: 'release' }, () => {
         if (resource?.metadata.uid === of.metadata.uid) resource = undefined;

@@ -46,6 +46,8 @@ export interface PerformContext extends Look {
   clock: Clock;
   /** Adds the finalizer and the identity, unless they are there. False: the resource is gone, or is being deleted. */
   guard: () => Promise<boolean>;
+  /** The same, by the API server: a cache may show a resource that an earlier leader has released, whose image would never be deleted. */
+  guardNow: () => Promise<boolean>;
   /** Writes the memory into the status, which shows the images as they are. */
   record: (state: State) => Promise<StatusOutcome>;
 }
@@ -82,7 +84,8 @@ async function change(step: PlanStep, state: State, context: PerformContext): Pr
         return { kind: written };
     }
   }
-  if (!(await context.guard())) return { kind: 'gone' };
+  const isGuarded = step.kind === 'create' ? await context.guardNow() : await context.guard();
+  if (!isGuarded) return { kind: 'gone' };
   switch (step.kind) {
     case 'create':
       return create(step, state, context);

@@ -17,6 +17,12 @@ export function performContext(
   const { resources, webDownloads, memberReadings, configMaps, inheritFrom, clock, signal } = context;
   const { resource, identity } = pass;
   let isGuarded = resource.metadata.finalizers.includes(finalizer);
+  /** By a response of the API server in this reconcile. */
+  let isGuardedNow = false;
+  async function guard(): Promise<boolean> {
+    if (!isGuarded) isGuardedNow = isGuarded = await resources.addFinalizer(resource, identity.value, signal);
+    return isGuarded;
+  }
   return {
     images: cloud.images,
     servers: cloud.servers,
@@ -28,9 +34,11 @@ export function performContext(
     configMaps: configMaps.of(resource),
     clock,
     signal,
-    async guard() {
-      isGuarded = isGuarded || (await resources.addFinalizer(resource, identity.value, signal));
-      return isGuarded;
+    guard,
+    async guardNow() {
+      if (!(await guard())) return false;
+      isGuardedNow ||= await resources.isGuardedNow(resource, signal);
+      return isGuardedNow;
     },
     record(state) {
       const status = recorded(state, resource.status, momentOf(pass, state, context));
