@@ -84,7 +84,7 @@ export interface ApiTransport {
   stream(options: StreamOptions, signal: AbortSignal): AsyncGenerator<string>;
   /** The time of the server, by its last response. Before the first one: that of this process. */
   now(): Date;
-  /** Closes all connections. Calls in progress fail. */
+  /** Closes all connections. Calls in progress fail with the reason Closed. */
   close(): Promise<void>;
 }
 
@@ -207,7 +207,10 @@ export function createApiTransport(options: ApiTransportOptions): ApiTransport {
     namespace,
     now: () => (served === undefined ? clock.now() : new Date(served.ms + clock.monotonic() - served.at)),
 
-    async request(request, signal) {
+    async request(request, given) {
+      using over = linked(given, closing.signal);
+      const { signal } = over;
+      signal.throwIfAborted();
       const { method, deadlineMs = defaultDeadlineMs } = request;
       const idempotent = request.idempotent ?? (method === 'GET' || method === 'DELETE');
       const name = `${method} ${request.path}`;
@@ -242,7 +245,9 @@ export function createApiTransport(options: ApiTransportOptions): ApiTransport {
       }
     },
 
-    async *stream(request, signal) {
+    async *stream(request, given) {
+      using work = linked(given, closing.signal);
+      const { signal } = work;
       signal.throwIfAborted();
       const name = `GET ${request.path}`;
       const call: Call = {
@@ -252,13 +257,12 @@ export function createApiTransport(options: ApiTransportOptions): ApiTransport {
         headers: request.headers ?? {},
         body: undefined,
       };
-      using work = linked(signal);
       const { deadlineMs, idleMs } = request;
       const cancelTimer = clock.schedule(deadlineMs, () =>
         work.abort(deadlinePassed(name, deadlineMs, new DeadlineExceeded(name, deadlineMs))),
       );
       try {
-        const response = await exchange('watches', call, work.signal);
+        const response = await exchange('watches', call, signal);
         // A body that is destroyed early emits an error; without a listener that would end the process.
         response.body.on('error', () => {});
         if (response.statusCode >= 300) throw await readError(name, response);
@@ -267,7 +271,6 @@ export function createApiTransport(options: ApiTransportOptions): ApiTransport {
         yield* splitLines(idleTimeout(response.body, { clock, windowMs: idleMs }, onIdle), maxLineBytes);
       } catch (error) {
         signal.throwIfAborted();
-        work.signal.throwIfAborted();
         throw error instanceof RangeError ? malformedResponse(name, error.message) : translate(error);
       } finally {
         cancelTimer();

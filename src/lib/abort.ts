@@ -13,23 +13,30 @@ export class DeadlineExceeded extends Error {
   }
 }
 
-/** A signal that this program can abort and that also follows a parent signal, until it is disposed. */
+/** A signal that this program can abort and that also follows parent signals, until it is disposed. */
 export interface LinkedAbort extends Disposable {
   readonly signal: AbortSignal;
   abort(reason?: unknown): void;
 }
 
-/** Aborts with the parent's reason as soon as the parent aborts. Disposing it ends the link and aborts nothing. */
-export function linked(parent: AbortSignal | undefined): LinkedAbort {
+/** Aborts with the reason of the first parent that aborts, as soon as it does. Disposing it ends the links and aborts nothing. */
+export function linked(...parents: (AbortSignal | undefined)[]): LinkedAbort {
   const controller = new AbortController();
-  const forward = () => controller.abort(parent?.reason);
-  if (parent?.aborted) forward();
-  parent?.addEventListener('abort', forward, { once: true });
+  const links = parents.flatMap((parent) => (parent === undefined ? [] : [linkTo(parent, controller)]));
   return {
     signal: controller.signal,
     abort: (reason) => controller.abort(reason),
-    [Symbol.dispose]: () => parent?.removeEventListener('abort', forward),
+    [Symbol.dispose]() {
+      for (const unlink of links) unlink();
+    },
   };
+}
+
+function linkTo(parent: AbortSignal, controller: AbortController): () => void {
+  const forward = () => controller.abort(parent.reason);
+  if (parent.aborted) forward();
+  parent.addEventListener('abort', forward, { once: true });
+  return () => parent.removeEventListener('abort', forward);
 }
 
 /** Aborts `ms` milliseconds after the parent, with its reason. Disposing it ends the link and the wait, and aborts nothing. */

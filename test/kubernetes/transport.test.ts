@@ -1,14 +1,15 @@
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { KubernetesError } from '../../src/kubernetes/errors.ts';
-import { type CallRecord, createApiTransport } from '../../src/kubernetes/transport.ts';
+import { type ApiTransport, type CallRecord, createApiTransport } from '../../src/kubernetes/transport.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { createVirtualClock } from '../clock.ts';
 import {
+  type Answer,
   connect,
   createImpatientClock,
   json,
@@ -25,6 +26,7 @@ import {
 const path = '/api/v1/things';
 /** Of a stream. */
 const limits = { deadlineMs: 5000, idleMs: 60_000 };
+const long = { deadlineMs: 600_000, idleMs: 600_000 };
 
 test('a request carries credentials, user agent and query, and its response is parsed', async (t) => {
   const server = await startServer(t, json(200, { hello: 'world' }));
@@ -324,6 +326,53 @@ test('a call that runs when its transport is closed fails, and makes no other co
   await assert.rejects(transport.request({ method: 'GET', path }, never), rejectsWith('Closed'));
   await assert.rejects(transport.request({ method: 'GET', path }, never), rejectsWith('Closed'));
   assert.equal(server.connections(), 1);
+});
+
+for (const [what, answer, start] of [
+  ['a read', () => {}, (transport) => transport.request({ method: 'GET', path }, never)],
+  ['a write', () => {}, (transport) => transport.request({ method: 'POST', path, body: {} }, never)],
+  [
+    'a call that waits for its repetition',
+    status(429, 'TooManyRequests', 'later', { details: { retryAfterSeconds: 20 } }),
+    (transport) => transport.request({ method: 'GET', path }, never),
+  ],
+  ['a stream', silence, (transport) => transport.stream({ path, query: {}, ...long }, never).next()],
+] satisfies [string, Answer, (transport: ApiTransport) => Promise<unknown>][])
+  test(`${what} that is in progress ends with Closed when its transport is closed`, async (t) => {
+    const reached = Promise.withResolvers<void>();
+    const server = await startServer(t, (response, request) => {
+      answer(response, request);
+      reached.resolve();
+    });
+    const waits = Promise.withResolvers<void>();
+    const clock = {
+      ...systemClock,
+      sleep(ms: number, signal?: AbortSignal) {
+        waits.resolve();
+        return systemClock.sleep(ms, signal);
+      },
+    };
+    const transport = await connect(t, server, { clock });
+    const ended = assert.rejects(start(transport), rejectsWith('Closed'));
+    await reached.promise;
+    if (what.includes('waits')) await waits.promise;
+    await transport.close();
+    await ended;
+  });
+
+test('a stream that was opened before the certificate was rotated ends when its transport is closed', async (t) => {
+  const first: Answer = (response) => void response.writeHead(200).write('{"a":1}\n');
+  const server = await startServer(t, first, status(401, 'Unauthorized', 'no'), json(200, {}));
+  const kubeconfig = await writeKubeconfig(t, server.url, { token: 't' });
+  const transport = createApiTransport({ kubeconfig, version: '0', clock: systemClock, random: () => 0.5 });
+  const stream = transport.stream({ path, query: {}, ...long }, never);
+  await stream.next();
+  const text = await readFile(kubeconfig, 'utf8');
+  await writeFile(kubeconfig, text.replace('"server"', '"tls-server-name":"other","server"'));
+  await transport.request({ method: 'GET', path }, never);
+  const ended = assert.rejects(stream.next(), rejectsWith('Closed'));
+  await transport.close();
+  await ended;
 });
 
 test('a proxy-url that cannot be used is an error of the kubeconfig', async (t) => {
