@@ -15,7 +15,7 @@ import { createStripes, type Stripes } from './stripes.ts';
 /** Further connections are not worth their requests for less than this. */
 const leastRestBytes = 64 * 2 ** 20;
 /** The first connection goes on while the second one begins to send, and then for the time of a trial. */
-const trialSeconds = 0.5;
+const trialSeconds = 0.4;
 /** Of what the first response took. A second connection takes about the same time to begin. */
 const beginFactor = 2;
 /** It gets more time if it has missed the first one. */

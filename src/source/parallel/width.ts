@@ -55,7 +55,7 @@ export interface Arrival {
 
 export const mostConnections = 8;
 /** A connection needs some time to reach its rate. It has reached it when it is no faster than so long ago. */
-const partMs = 150;
+const partMs = 120;
 /** Servers that limit a rate send in bursts: a smaller difference is none. */
 const leastRise = 1.15;
 /** A first part with what buffers on the way have held is faster: from this fall on, the mean of both would hide a gain. */
