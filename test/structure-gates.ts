@@ -5,7 +5,8 @@
 
 /** A call of one of these functions, and not its declaration. */
 const calls = (...names: string[]) => new RegExp(`(?<![.\\w#]|function )(?:${names.join('|')})\\(`);
-const builtin = (...names: string[]) => new RegExp(`^import (?!type\\b)[^;]*'node:(?:${names.join('|')})'`, 'm');
+const builtin = (...names: string[]) =>
+  new RegExp(`(?:^import (?!type\\b)[^;]*|getBuiltinModule\\()'node:(?:${names.join('|')})'`, 'm');
 
 export const gates: Record<string, { sign: RegExp; files: readonly string[] }> = {
   'makes HTTP agents': {
@@ -19,7 +20,7 @@ export const gates: Record<string, { sign: RegExp; files: readonly string[] }> =
   'writes requests to sockets': { sign: /HTTP\/1\.1\\r\\n/, files: ['http/tunnel.ts'] },
   'opens sockets or resolves names': {
     sign: builtin('https?', 'http2', 'tls', 'dgram', 'dns', 'dns/promises'),
-    files: ['controller/health.ts', 'http/proxy.ts', 'http/resolve-host.ts', 'http/trust.ts', 'source/errors.ts'],
+    files: ['controller/health.ts', 'http/node-http.ts', 'http/resolve-host.ts', 'http/trust.ts'],
   },
   'uses addresses or sockets': {
     sign: builtin('net'),

@@ -8,12 +8,12 @@
  * Guarantees: user and password go to the proxy only, and are in no message; an error names the proxy.
  */
 import { readFileSync } from 'node:fs';
-import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import { buildConnector, type Dispatcher } from 'undici';
 import { describe, errorCode, OperatorError } from '../lib/errors.ts';
 import { withHooks } from './handler.ts';
 import { readExceptions } from './no-proxy.ts';
+import { statusWithPhrase } from './node-http.ts';
 import { isTlsProblem, type Trust, trustingConnector } from './trust.ts';
 import { InvalidTunnelResponse, requestTunnel } from './tunnel.ts';
 
@@ -134,7 +134,7 @@ export function createProxy(
   }
 
   function refusal(status: number, request: string): ProxyDenied | ProxyUnreachable {
-    const message = `the proxy ${name} responded with ${`${status} ${STATUS_CODES[status] ?? ''}`.trimEnd()} to ${request}`;
+    const message = `the proxy ${name} responded with ${statusWithPhrase(status)} to ${request}`;
     // tinyproxy responds with 401, not 407, to wrong credentials.
     const problem = status === 407 || status === 401 ? 'credentials' : 'server';
     if (status >= 500) return new ProxyUnreachable(`${message}: it does not reach that server`);

@@ -3,8 +3,8 @@
  *
  * Guarantees: each message has the URL, without its secrets, and the HTTP status if there is a response.
  */
-import { STATUS_CODES } from 'node:http';
 import { invalidityOf } from '../http/invalid-response.ts';
+import { statusWithPhrase } from '../http/node-http.ts';
 import { orForwarder } from '../http/proxy.ts';
 import { retryAfterMs } from '../http/retry-after.ts';
 import { describe, errorCode, OperatorError, type OperatorErrorOptions, responseFieldsOf } from '../lib/errors.ts';
@@ -58,8 +58,7 @@ export function statusError(
   { status, header, forwarder }: Pick<SourceResponse, 'status' | 'header' | 'forwarder'>,
   withheld: boolean,
 ): SourceError {
-  const responded =
-    `${safeUrl(url)} responded with ${status} ${STATUS_CODES[status] ?? ''}`.trimEnd() + orForwarder(forwarder);
+  const responded = `${safeUrl(url)} responded with ${statusWithPhrase(status)}${orForwarder(forwarder)}`;
   const options = { httpStatus: status };
   if (status === 404 || status === 410)
     return new SourceError('SourceNotFound', `${responded}: correct the URL, or publish the file`, options);
