@@ -19,9 +19,10 @@ const methods: Readonly<Record<string, string>> = {
   transfer:
     'Transfers from a local server into a real Glance, with a declared sha512, by the bundle and in the environment as they are shipped, in turn with ' +
     '`curl | curl` between the same servers, which neither hashes nor looks at the data, and with ORC. Times and processor seconds are the median of ' +
-    'all rounds, with the lowest and the highest; processor seconds are those of the process that transfers, all threads together. The time of ORC ' +
-    'ends when its image is available. Compressed files are compared with the fastest tool of their format between the two curls. A source that limits ' +
-    'each connection is compared with the slower of a download by 8 connections alone and an upload alone, because a transfer does both at once.',
+    'all rounds, with the lowest and the highest; processor seconds are those of the process that transfers, all threads together. One process does all ' +
+    'rounds, as an operator does, also that of ORC; the peak of its memory is that of all rounds. The time of ORC ends when its image is available. ' +
+    'Compressed files are compared with the fastest tool of their format between the two curls. A source that limits each connection is compared with ' +
+    'the slower of a download by 8 connections alone and an upload alone, because a transfer does both at once.',
   decompress:
     'Decoders alone, in processor seconds for each GiB of output, next to the tool of the format on the same file.',
 };
