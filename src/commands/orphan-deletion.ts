@@ -132,7 +132,7 @@ async function performOn(
       configMaps: { read: async () => ({ kind: 'absent' }), write: async () => {}, remove: async () => {} },
       clock,
       guard: async () => true,
-      guardNow: async () => true,
+      confirm: async () => 'current',
       record: async () => 'written',
       signal,
     }),

@@ -64,25 +64,6 @@ function annotate(
   ];
 }
 
-/**
- * Whether the server has the object with the finalizer now. A cache may show it although an earlier leader has removed the finalizer,
- * and with it the object.
- */
-export async function hasFinalizerNow<T extends KubernetesObject>(
-  client: Pick<KubernetesClient, 'get'>,
-  type: ResourceType<T>,
-  { metadata }: T,
-  finalizer: string,
-  signal: AbortSignal,
-): Promise<boolean> {
-  const latest = await client.get(type, metadata, signal);
-  if (latest?.metadata.uid !== metadata.uid) return false;
-  const { finalizers = [], deletionTimestamp } = latest.metadata;
-  return (
-    finalizers.includes(finalizer) && (deletionTimestamp === undefined || metadata.deletionTimestamp !== undefined)
-  );
-}
-
 /** Does nothing if the object or the finalizer does not exist. */
 export async function removeFinalizer<T extends KubernetesObject>(
   client: Client,

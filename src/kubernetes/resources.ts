@@ -13,7 +13,7 @@ import type { Logger } from '../lib/log.ts';
 import type { KubernetesClient } from './client.ts';
 import { isConflict, isNotFound, isRejection, type KubernetesError } from './errors.ts';
 import type { EventRecorder } from './events.ts';
-import { type Annotation, addFinalizer, hasFinalizerNow, removeFinalizer } from './finalizer.ts';
+import { type Annotation, addFinalizer, removeFinalizer } from './finalizer.ts';
 import type { Store, StoreChange } from './reflector.ts';
 import { apiVersionOf, type KubernetesObject, keyOfObject, type ResourceType } from './resource.ts';
 
@@ -26,6 +26,13 @@ export type StatusWrite =
   /** The server never accepts this status. */
   | { kind: 'rejected'; error: KubernetesError };
 
+export type Confirmation =
+  | 'current'
+  /** The object does not exist, or another one has its name. */
+  | 'gone'
+  /** It was edited, is being deleted, or has lost the finalizer. `get` returns the present one now. */
+  | 'outdated';
+
 /** The status is compared where the type parses it. */
 type WithStatus = KubernetesObject & { status?: unknown };
 
@@ -33,8 +40,8 @@ export interface KindResources<T extends KubernetesObject, Reason extends string
   get(key: Key): T | undefined;
   /** Adds the finalizer and, in the same patch, the annotation. False: the object is gone or is being deleted. */
   addFinalizer(object: T, signal: AbortSignal, annotation?: Annotation): Promise<boolean>;
-  /** Whether the server has it with the finalizer, and it is not being deleted unless `object` is. */
-  isGuardedNow(object: T, signal: AbortSignal): Promise<boolean>;
+  /** Whether the server has the finalizer and the same request. A cache may be late, also by what an earlier leader has done. */
+  confirm(object: T, signal: AbortSignal): Promise<Confirmation>;
   removeFinalizer(object: T, signal: AbortSignal): Promise<void>;
   /** `object`: from which the status was computed. */
   writeStatus(object: T, status: unknown, signal: AbortSignal): Promise<StatusWrite>;
@@ -136,7 +143,14 @@ export function createKindResources<T extends WithStatus, Reason extends string>
       return guarded !== undefined;
     },
 
-    isGuardedNow: (object, signal) => hasFinalizerNow(client, type, object, finalizer, signal),
+    async confirm(object, signal) {
+      const latest = await client.get(type, object.metadata, signal);
+      if (latest?.metadata.uid !== object.metadata.uid) return 'gone';
+      const isGuarded = latest.metadata.finalizers?.includes(finalizer) === true;
+      if (isGuarded && isDeepStrictEqual(requestOf(latest), requestOf(object))) return 'current';
+      remember(latest);
+      return 'outdated';
+    },
 
     async removeFinalizer(object, signal) {
       await removeFinalizer(client, type, object, finalizer, signal);

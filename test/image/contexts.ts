@@ -76,7 +76,7 @@ export function contextOf(options: ContextOptions = {}): { context: ReconcileCon
       secretVersions: (_, version) => version ?? secretVersions,
       cloudVersion: () => '7',
       addFinalizer: async () => guarded,
-      isGuardedNow: async () => guarded,
+      confirm: async () => (guarded ? 'current' : 'gone'),
       removeFinalizer: async () => {},
       isEcho: () => false,
       async writeStatus(_, status) {

@@ -36,7 +36,7 @@ async function statusWithoutCloud(resource: GlanceImage): Promise<GlanceImageSta
       ...context.resources,
       get: () => resource,
       addFinalizer: unused,
-      isGuardedNow: unused,
+      confirm: unused,
       removeFinalizer: unused,
       writeStatus: async (_resource, next) => {
         written.push(next);

@@ -165,7 +165,7 @@ export function createObservers(specs: Record<string, Record<string, unknown>>, 
         return 'written' as const;
       },
       addFinalizer: () => Promise.reject(new Error('Observe adds no finalizer')),
-      isGuardedNow: () => Promise.reject(new Error('Observe creates no image')),
+      confirm: () => Promise.reject(new Error('Observe changes no image')),
     },
   };
 

@@ -130,7 +130,7 @@ describe('the creation of an image', () => {
       what: 'a resource that is gone creates nothing',
       held: [],
       state: start,
-      context: { guardNow: async () => false },
+      context: { confirm: async () => 'gone' as const },
       kind: 'gone',
       calls: [],
     },

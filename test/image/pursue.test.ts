@@ -176,7 +176,7 @@ const rows: Row[] = [
   {
     what: 'a resource that is gone ends it',
     state: stateOf([]),
-    context: { guardNow: async () => false },
+    context: { confirm: async () => 'gone' as const },
     calls: [],
     end: 'gone',
   },

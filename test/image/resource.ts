@@ -1,8 +1,9 @@
 /** GlanceImages and images as the tests of the domain need them. */
 import { type GlanceImage, parseGlanceImage } from '../../src/api/glanceimage.ts';
-import { apiVersion, kind } from '../../src/api/group.ts';
+import { apiVersion, finalizer, kind } from '../../src/api/group.ts';
 import type { Image } from '../../src/glance/image.ts';
 import { type Identity, identityOf, imageIDOf, markOf } from '../../src/image/model/identity.ts';
+import type { Confirmation } from '../../src/kubernetes/resources.ts';
 
 export const uid = 'c0ffee00-1234-4234-8234-123456789abc';
 export const projectID = 'a'.repeat(32);
@@ -29,6 +30,13 @@ export function resourceOf({ spec = {}, status, metadata = {} }: ResourceOptions
     spec: { cloud: { secretRef: { name: 'openstack' }, name: 'demo' }, ...spec },
     ...(status === undefined ? {} : { status }),
   });
+}
+
+/** Whether the object that was read is the present one, for a stand-in of the API server. */
+export function confirmed(read: GlanceImage['metadata'], now: GlanceImage['metadata'] | undefined): Confirmation {
+  if (now?.uid !== read.uid) return 'gone';
+  const isSame = now.generation === read.generation && now.deletionTimestamp === read.deletionTimestamp;
+  return isSame && now.finalizers.includes(finalizer) ? 'current' : 'outdated';
 }
 
 export const identity: Identity = identityOf(resourceOf(), 'test-cluster');

@@ -8,6 +8,7 @@ import { asOperation, type Memory } from '../../src/image/model/memory.ts';
 import type { Observed } from '../../src/image/model/revisions.ts';
 import { performContext } from '../../src/image/reconcile/perform-context.ts';
 import { seenState } from '../../src/image/reconcile/seen.ts';
+import type { Confirmation } from '../../src/kubernetes/resources.ts';
 import { passOf, place } from './contexts.ts';
 import { imageOf, type ResourceOptions, uid } from './resource.ts';
 import { desiredOf, memoryOf, promotes, stateOf } from './states.ts';
@@ -137,39 +138,53 @@ describe('the context of the steps of a reconcile', () => {
     });
   }
 
-  const creations: readonly { what: string; resource: ResourceOptions; isThere: boolean; asked: number }[] = [
+  const confirmations: readonly {
+    what: string;
+    resource: ResourceOptions;
+    confirmation: Confirmation;
+    asked: number;
+  }[] = [
     {
       what: 'a resource that got its finalizer in this reconcile is not read again',
       resource: {},
-      isThere: true,
+      confirmation: 'current',
       asked: 0,
     },
     {
       what: 'a resource that had its finalizer before is read once',
       resource: { metadata: { finalizers } },
-      isThere: true,
+      confirmation: 'current',
       asked: 1,
     },
     {
-      what: 'a resource that the server does not hold any more is found gone',
+      what: 'a resource that was edited meanwhile is found outdated',
       resource: { metadata: { finalizers } },
-      isThere: false,
+      confirmation: 'outdated',
+      asked: 2,
+    },
+    {
+      what: 'a resource that the API server does not hold any more is found gone',
+      resource: { metadata: { finalizers } },
+      confirmation: 'gone',
       asked: 2,
     },
   ];
-  for (const { what, resource, isThere, asked } of creations) {
-    test(`before an image is created, ${what}`, async () => {
+  for (const { what, resource, confirmation, asked } of confirmations) {
+    test(`before a reconcile changes something in Glance, ${what}`, async () => {
       const { pass, context, cloud } = passOf({ resource });
       let reads = 0;
-      const isGuardedNow = async () => {
+      const confirm = async () => {
         reads++;
-        return isThere;
+        return confirmation;
       };
       const performing = performContext(pass, undefined, cloud, {
         ...context,
-        resources: { ...context.resources, isGuardedNow },
+        resources: { ...context.resources, confirm },
       });
-      assert.deepEqual([await performing.guardNow(), await performing.guardNow(), reads], [isThere, isThere, asked]);
+      assert.deepEqual(
+        [await performing.confirm(), await performing.confirm(), reads],
+        [confirmation, confirmation, asked],
+      );
     });
   }
 

@@ -171,7 +171,7 @@ export function performOn(
     owner,
     clock: { ...createVirtualClock(), now: () => now },
     guard: async () => true,
-    guardNow: async () => true,
+    confirm: async () => 'current',
     record: async () => 'written',
     webDownloads: { checkURL: async () => {}, maxVirtualBytes: 2 ** 40 },
     memberReadings: createMemberReadings(createVirtualClock()),

@@ -92,7 +92,7 @@ const rows: readonly Row[] = [
   {
     what: 'nothing is changed once the resource is gone',
     desired: withTags,
-    context: { guard: async () => false },
+    context: { confirm: async () => 'gone' as const },
     calls: [],
     kind: 'gone',
   },

@@ -88,7 +88,7 @@ async function pass(
     owner,
     clock,
     guard: async () => true,
-    guardNow: async () => true,
+    confirm: async () => 'current',
     record: async () => 'written',
     memberReadings: createMemberReadings(clock),
     configMaps: noConfigMaps,

@@ -23,7 +23,7 @@ import { attempt, OperatorError } from '../../src/lib/errors.ts';
 import { executorOf } from '../../src/transfer/executor.ts';
 import { defaultLimits, type TransferPlan, type TransferResult } from '../../src/transfer/plan.ts';
 import { createScheduler } from '../../src/transfer/scheduler.ts';
-import { projectID, resourceOf } from './resource.ts';
+import { confirmed, projectID, resourceOf } from './resource.ts';
 import { createStatusLaws } from './status-laws.ts';
 import { followsNothing, noConfigMaps } from './stub-glance.ts';
 import {
@@ -219,8 +219,7 @@ export function createWorld(options: WorldOptions) {
         resource = { ...resource, metadata: { ...resource.metadata, finalizers: [finalizer], annotations } };
         return true;
       }),
-    isGuardedNow: async (of) =>
-      resource?.metadata.uid === of.metadata.uid && resource.metadata.finalizers.includes(finalizer),
+    confirm: async ({ metadata }) => confirmed(metadata, resource?.metadata),
     removeFinalizer: (of) =>
       write({ server: 'kubernetes', op: 'release' }, () => {
         if (resource?.metadata.uid === of.metadata.uid) resource = undefined;

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { createClient } from '../../src/kubernetes/client.ts';
-import { addFinalizer, hasFinalizerNow, removeFinalizer } from '../../src/kubernetes/finalizer.ts';
+import { addFinalizer, removeFinalizer } from '../../src/kubernetes/finalizer.ts';
 import { type Answer, connect, json, never, startServer, status } from './server.ts';
 import { type Thing, thing, thingType } from './things.ts';
 
@@ -116,44 +116,3 @@ test('other rejections of a patch are thrown', async (t) => {
   const { client } = await setup(t, status(403, 'Forbidden', 'no'));
   await assert.rejects(addFinalizer(client, thingType, thing('a', '1'), ours, never), /Forbidden/);
 });
-
-const deleting = { deletionTimestamp: '2026-01-01T00:00:00Z' };
-const held: readonly { what: string; cached: Thing; now: Answer; isHeld: boolean }[] = [
-  {
-    what: 'holds an object for its finalizer',
-    cached: withFinalizers([ours]),
-    now: json(200, withFinalizers(['other', ours])),
-    isHeld: true,
-  },
-  { what: 'does not hold an object that is gone', cached: withFinalizers([ours]), now: gone, isHeld: false },
-  {
-    what: 'does not hold an object for a new one of its name',
-    cached: withFinalizers([ours]),
-    now: json(200, withFinalizers([ours], { uid: 'other' })),
-    isHeld: false,
-  },
-  {
-    what: 'does not hold an object whose finalizer was removed',
-    cached: withFinalizers([ours]),
-    now: json(200, withFinalizers(['other'])),
-    isHeld: false,
-  },
-  {
-    what: 'does not hold an object that is being deleted where the cache does not show it',
-    cached: withFinalizers([ours]),
-    now: json(200, withFinalizers([ours], deleting)),
-    isHeld: false,
-  },
-  {
-    what: 'holds an object that is known to be deleted',
-    cached: withFinalizers([ours], deleting),
-    now: json(200, withFinalizers([ours], deleting)),
-    isHeld: true,
-  },
-];
-for (const { what, cached, now, isHeld } of held) {
-  test(`the API server of a cluster ${what}`, async (t) => {
-    const { client } = await setup(t, now);
-    assert.equal(await hasFinalizerNow(client, thingType, cached, ours, never), isHeld);
-  });
-}

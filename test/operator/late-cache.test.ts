@@ -1,11 +1,11 @@
 /**
- * An operator that begins to lead while its cache is behind: it still shows a resource that the leader before has released, with its image.
- * The watch of a replica that waits may be late by seconds.
+ * An operator that begins to lead while its cache is late: it still shows a resource that the leader before has released. The watch of a replica
+ * that waits may be late by seconds.
  */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { z } from 'zod';
-import { apiVersion, kind, plural } from '../../src/api/group.ts';
+import { abandonAnnotation, apiVersion, kind, plural } from '../../src/api/group.ts';
 import { type FaultProxy, type ProxiedRequest, startProxy } from '../env/proxy.ts';
 import { connectStack, type Stack } from '../env/stack.ts';
 import { eventually } from '../env/wait.ts';
@@ -56,6 +56,38 @@ describe('a leader whose cache is late', () => {
       ({ method, path, status }) => method === 'GET' && path === `${collection()}/${name}` && status > 0,
     );
 
+  /** As the API server has it. */
+  const read = async (name: string) =>
+    (await stack.kubernetes.request('GET', `${collection()}/${name}`)).as(objectSchema);
+
+  /** An image of this resource, and the resource as it is then. */
+  async function create(name: string): Promise<z.infer<typeof objectSchema>> {
+    await world.start();
+    await world.apply(name, { interval: '10s', image: { diskFormat: 'raw' } });
+    await world.ready(name);
+    return read(name);
+  }
+
+  async function release(name: string): Promise<void> {
+    await world.delete(name);
+    await world.gone(name);
+    await world.operator.stop();
+  }
+
+  /** The images in Glance after a leader that sees this has acted, or has read the resource before it would. */
+  async function imagesAfter(name: string, view: z.infer<typeof objectSchema>, expected: number) {
+    kubernetes.forget();
+    const end = showOnly(view);
+    await world.start();
+    await eventually(
+      async () => isRead(name) || (await world.images()).length !== expected,
+      () => 'the operator does not come to act',
+    );
+    await world.operator.stop();
+    end();
+    return world.images();
+  }
+
   const views = [
     { name: 'recorded', what: 'after its image was recorded', see: (object: object) => object },
     {
@@ -66,28 +98,19 @@ describe('a leader whose cache is late', () => {
   ];
   for (const { name, what, see } of views) {
     test(`a resource that was released gets no image from a leader that sees it as it was ${what}`, async () => {
-      await world.start();
-      await world.apply(name, { interval: '10s', image: { diskFormat: 'raw' } });
-      await world.ready(name);
-      const resource = (await stack.kubernetes.request('GET', `${collection()}/${name}`)).as(objectSchema);
-      await world.delete(name);
-      await world.gone(name);
-      await world.operator.stop();
-
-      kubernetes.forget();
-      const end = showOnly(objectSchema.parse(see(resource)));
-      await world.start();
-      let images = 0;
-      await eventually(
-        async () => {
-          images = (await world.images()).length;
-          return images > 0 || isRead(name);
-        },
-        () => 'the operator does not reach the creation of an image',
-      );
-      await world.operator.stop();
-      end();
-      assert.deepEqual([images, await world.images()], [0, []]);
+      const resource = await create(name);
+      await release(name);
+      assert.deepEqual(await imagesAfter(name, objectSchema.parse(see(resource)), 0), []);
     });
   }
+
+  test('an image that was abandoned is not deleted by a leader that sees only the deletion of its resource', async () => {
+    const { metadata, ...rest } = await create('abandoned');
+    await world.annotate('abandoned', abandonAnnotation, 'true');
+    await release('abandoned');
+    const [image = assert.fail()] = await world.images();
+    const deleting = { ...metadata, deletionTimestamp: new Date().toISOString(), deletionGracePeriodSeconds: 0 };
+    assert.deepEqual(await imagesAfter('abandoned', { ...rest, metadata: deleting }, 1), [image]);
+    (await world.project.image('DELETE', `/v2/images/${image.id}`)).ok();
+  });
 });

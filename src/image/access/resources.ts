@@ -57,7 +57,7 @@ export const missingSecret = '-';
 
 type OwnResources = KindResources<GlanceImage, Reason>;
 
-export interface Resources extends Pick<OwnResources, 'get' | 'isGuardedNow' | 'removeFinalizer' | 'isEcho' | 'event'> {
+export interface Resources extends Pick<OwnResources, 'get' | 'confirm' | 'removeFinalizer' | 'isEcho' | 'event'> {
   /** The resources whose status names this image. */
   ofImage(id: string): Key[];
   /**

@@ -8,6 +8,7 @@ import type { ImageClient } from '../../glance/client/index.ts';
 import { Conflict, GlanceUnavailable, ImageNotFound, NotAuthorized } from '../../glance/errors.ts';
 import type { Image } from '../../glance/image.ts';
 import { type JsonPatchOperation, keyIn } from '../../glance/patch.ts';
+import type { Confirmation } from '../../kubernetes/resources.ts';
 import type { Clock } from '../../lib/clock.ts';
 import { attempt, OperatorError } from '../../lib/errors.ts';
 import type { Cloud } from '../access/clouds.ts';
@@ -46,8 +47,8 @@ export interface PerformContext extends Look {
   clock: Clock;
   /** Adds the finalizer and the identity, unless they are there. False: the resource is gone, or is being deleted. */
   guard: () => Promise<boolean>;
-  /** The same, by the API server: a cache may show a resource that an earlier leader has released, whose image would never be deleted. */
-  guardNow: () => Promise<boolean>;
+  /** The same, and that the API server has what is declared: a late cache may show a resource that an earlier leader has released. */
+  confirm: () => Promise<Confirmation>;
   /** Writes the memory into the status, which shows the images as they are. */
   record: (state: State) => Promise<StatusOutcome>;
 }
@@ -84,8 +85,8 @@ async function change(step: PlanStep, state: State, context: PerformContext): Pr
         return { kind: written };
     }
   }
-  const isGuarded = step.kind === 'create' ? await context.guardNow() : await context.guard();
-  if (!isGuarded) return { kind: 'gone' };
+  const confirmation = await context.confirm();
+  if (confirmation !== 'current') return { kind: confirmation };
   switch (step.kind) {
     case 'create':
       return create(step, state, context);

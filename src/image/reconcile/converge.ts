@@ -96,7 +96,7 @@ async function withoutUnneeded(
   desired: Desired,
   state: State,
   perform: PerformContext,
-): Promise<State | Extract<Outcome, { kind: 'requeue' | 'requeueAfter' }>> {
+): Promise<State | Extract<Outcome, { kind: 'requeue' | 'requeueAfter' | 'awaitChange' }>> {
   const isEnough = state.observed.revisions.some(({ ownership }) => isOurs(ownership));
   const isContested = state.observed.revisions.some(isOfOtherCluster);
   if (!isEnough || isContested || !isRequested(pass, state.memory, perform)) return state;
@@ -112,6 +112,7 @@ async function withoutUnneeded(
     case 'failed':
       return { ...state, memory: { ...used.memory, incomplete: true } };
     case 'gone':
+      return { kind: 'awaitChange' };
     case 'outdated':
       return { kind: 'requeue' };
   }

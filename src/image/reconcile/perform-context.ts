@@ -18,9 +18,9 @@ export function performContext(
   const { resource, identity } = pass;
   let isGuarded = resource.metadata.finalizers.includes(finalizer);
   /** By a response of the API server in this reconcile. */
-  let isGuardedNow = false;
+  let isConfirmed = false;
   async function guard(): Promise<boolean> {
-    if (!isGuarded) isGuardedNow = isGuarded = await resources.addFinalizer(resource, identity.value, signal);
+    if (!isGuarded) isConfirmed = isGuarded = await resources.addFinalizer(resource, identity.value, signal);
     return isGuarded;
   }
   return {
@@ -35,10 +35,11 @@ export function performContext(
     clock,
     signal,
     guard,
-    async guardNow() {
-      if (!(await guard())) return false;
-      isGuardedNow ||= await resources.isGuardedNow(resource, signal);
-      return isGuardedNow;
+    async confirm() {
+      if (!(await guard())) return 'gone';
+      const confirmation = isConfirmed ? 'current' : await resources.confirm(resource, signal);
+      isConfirmed = confirmation === 'current';
+      return confirmation;
     },
     record(state) {
       const status = recorded(state, resource.status, momentOf(pass, state, context));

@@ -44,6 +44,8 @@ export async function release(pass: Pass, context: ReconcileContext): Promise<Re
   const cloud = opened.value;
   if (cloud === undefined) return outcome({ kind: 'requeue' });
   const deleted = await deleteImages(memory, cloud.place, performContext(pass, undefined, cloud, context));
+  // It was edited meanwhile: its images may have to be kept now.
+  if (deleted === 'outdated') return outcome({ kind: 'requeue' });
   const learned = { secret, memory: deleted.memory, changes: deleted.changes };
   if (deleted.doubtMs !== undefined) return waiting(learned, deleted.doubtMs);
   if (deleted.error !== undefined) return failed(pass, deleted.error, context, learned);
@@ -72,7 +74,7 @@ interface Deleted {
 /** An upload that is just being cut off may let an image appear late. */
 const mostLooks = 4;
 
-async function deleteImages(memory: Memory, here: CloudPlace, context: PerformContext): Promise<Deleted> {
+async function deleteImages(memory: Memory, here: CloudPlace, context: PerformContext): Promise<Deleted | 'outdated'> {
   const changes: Change[] = [];
   let seen = await observeAll(context, memory, here);
   const isRequested = mayBeRequested(memory, seen);
@@ -89,7 +91,8 @@ async function deleteImages(memory: Memory, here: CloudPlace, context: PerformCo
         state,
         context,
       );
-      if (performed.kind === 'gone' || performed.kind === 'outdated') return { memory: state.memory, changes };
+      if (performed.kind === 'outdated') return 'outdated';
+      if (performed.kind === 'gone') return { memory: state.memory, changes };
       state = performed.state;
       if (performed.kind === 'failed') return { memory: kept(state.memory), changes, error: performed.error };
       changes.push({ kind: 'deleted', id: image.id });
@@ -101,8 +104,9 @@ async function deleteImages(memory: Memory, here: CloudPlace, context: PerformCo
         case 'done':
           return { memory: used.memory, changes: [...changes, ...foreign] };
         case 'gone':
-        case 'outdated':
           return { memory: state.memory, changes };
+        case 'outdated':
+          return 'outdated';
         case 'inDoubt':
           return { memory: kept(state.memory), changes, doubtMs: used.ms };
         case 'failed':

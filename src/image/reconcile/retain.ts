@@ -44,6 +44,8 @@ type Removal =
 export async function retain(pass: Pass, context: ReconcileContext): Promise<Reached> {
   const { resource, memory, identity } = pass;
   const { resources } = context;
+  // Its images may have to be deleted now.
+  if ((await resources.confirm(resource, context.signal)) === 'outdated') return outcome({ kind: 'requeue' });
   // A deadline must not keep the finalizer, or a cloud that is gone would keep it for good.
   const removed = await attempt(context.grace, () => removeMarks(pass, context));
   const removal: Removal = removed.ok
@@ -164,6 +166,7 @@ async function removeMark({ image }: Revision, state: State, context: PerformCon
   if (!patchable.has(image.status)) return new Error(`Glance is storing its data (${image.status})`);
   const operations: JsonPatchOperation[] = [{ op: 'remove', path: `/${clusterProperty}` }];
   const performed = await perform({ kind: 'patch', image, operations, keys: [] }, state, context);
+  if (performed.kind === 'outdated') return new Conflict('the resource was edited meanwhile', {});
   return performed.kind === 'failed' ? performed.error : undefined;
 }
 
