@@ -60,7 +60,8 @@ const partMs = 120;
 const leastRise = 1.15;
 /** A first part with what buffers on the way have held is faster: from this fall on, the mean of both would hide a gain. */
 const leastFall = 1.5;
-const trialMs = 1000;
+/** The first connection of a source with one limit for all still sends then, at half its rate. */
+const trialMs = 800;
 /** Many new connections reach their rate later. What arrives until then says nothing of them. */
 const slowMs = 1000;
 /** The source is the limit if the reader waits for it for at least this part of the time. */

@@ -45,14 +45,20 @@ test('bytes that wait for those before them take no more than the memory for it,
 });
 
 test('a source with one limit for all connections is tried with one more, for little time and few bytes', async () => {
-  for (const slowStartMs of [0, 300, 1000]) {
-    const { secondsTo, sent, seconds } = await simulate({
+  for (const [connectMs, slowStartMs] of [
+    [0, 0],
+    [80, 0],
+    [80, 300],
+    [80, 1000],
+  ] as const) {
+    const { secondsTo, sent, seconds, requests } = await simulate({
       ...limited,
       bytes: gib / 4,
       rate: (sending) => 20e6 / sending,
-      connectMs: 80,
+      connectMs,
       slowStartMs,
     });
+    if (slowStartMs === 0) assert(requests <= 8, `${requests} requests: the first connection did not go on`);
     assert(Math.max(...secondsTo.keys()) === 2, `${[...secondsTo.keys()]} connections`);
     assert(sent <= (gib / 4) * 1.05, `${sent} bytes were sent`);
     assert(seconds <= gib / 4 / 20e6 + 1.2, `${seconds} s`);
