@@ -35,7 +35,7 @@ export class SharedWorld implements AsyncDisposable {
       const others = await stack.openstack.createProject();
       const world = await World.create({ stack, idle: true });
       const shared = new SharedWorld(world, kubernetes, others, replicas);
-      await shared.#restore();
+      for (let started = 0; started < replicas; started++) await shared.#start();
       return shared;
     } catch (error) {
       await kubernetes[Symbol.asyncDispose]();
@@ -91,7 +91,10 @@ export class SharedWorld implements AsyncDisposable {
   }
 
   async #restore(): Promise<void> {
-    while (this.#running.length < this.#replicas && !this.#isStopping) await this.#start();
+    while (this.#running.length < this.#replicas && !this.#isStopping) {
+      // The first calls of an operator have deadlines, which a busy machine may exceed. Without another start, all runs would wait in vain.
+      await this.#start().catch((error: unknown) => this.#deaths.push(`an operator did not start: ${error}`));
+    }
   }
 
   async #start(): Promise<void> {
