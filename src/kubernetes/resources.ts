@@ -40,7 +40,7 @@ export interface KindResources<T extends KubernetesObject, Reason extends string
   get(key: Key): T | undefined;
   /** Adds the finalizer and, in the same patch, the annotation. False: the object is gone or is being deleted. */
   addFinalizer(object: T, signal: AbortSignal, annotation?: Annotation): Promise<boolean>;
-  /** Whether the server has the finalizer and the same request. A cache may be late, also by what an earlier leader has done. */
+  /** Whether the server has the finalizer and the same declaration. A cache may be late, also by what an earlier leader has done. */
   confirm(object: T, signal: AbortSignal): Promise<Confirmation>;
   removeFinalizer(object: T, signal: AbortSignal): Promise<void>;
   /** `object`: from which the status was computed. */
@@ -59,6 +59,8 @@ export interface KindResourcesOptions<T extends KubernetesObject, Reason extends
   finalizer: string;
   /** Names of annotations that only this process writes. */
   ownAnnotations?: readonly string[];
+  /** Names of annotations by which users say what is done outside the cluster. */
+  requestAnnotations?: readonly string[];
   events: Pick<EventRecorder, 'record'>;
   log: Logger;
   /** Called for each Event, for metrics. */
@@ -71,7 +73,17 @@ const mostTries = 5;
 export function createKindResources<T extends WithStatus, Reason extends string>(
   options: KindResourcesOptions<T, Reason>,
 ): KindResources<T, Reason> {
-  const { client, type, store, finalizer, ownAnnotations = [], events, log, onEvent } = options;
+  const {
+    client,
+    type,
+    store,
+    finalizer,
+    ownAnnotations = [],
+    requestAnnotations = [],
+    events,
+    log,
+    onEvent,
+  } = options;
   /** Our writes that the watch has not returned yet. */
   const written = new Map<Key, T>();
   /** The version of our last write to each object, by which it is recognised also after the watch has returned it. */
@@ -86,15 +98,20 @@ export function createKindResources<T extends WithStatus, Reason extends string>
     versions.set(keyOfObject(object), object.metadata.resourceVersion);
   }
 
+  /** Whether this is the last state that this process has written. */
+  function isOwn(object: T): boolean {
+    return versions.get(keyOfObject(object)) === object.metadata.resourceVersion;
+  }
+
   /** The newest known state of the object that has the status of `object`, or one that this process has written since. */
   function baseOf(object: T): T {
     const key = keyOfObject(object);
     const own = written.get(key);
-    if (own !== undefined && isNewer(own, object)) return own;
+    const isKnown = own !== undefined && (isOwn(own) || isDeepStrictEqual(own.status, object.status));
+    if (isKnown && isNewer(own, object)) return own;
     const item = store.get(key);
     if (item?.kind !== 'readable' || !isNewer(item.object, object)) return object;
-    const isOurs = versions.get(key) === item.object.metadata.resourceVersion;
-    return isOurs || isDeepStrictEqual(item.object.status, object.status) ? item.object : object;
+    return isOwn(item.object) || isDeepStrictEqual(item.object.status, object.status) ? item.object : object;
   }
 
   /** A conflict: the object has changed since `base`, or has another uid. */
@@ -122,6 +139,11 @@ export function createKindResources<T extends WithStatus, Reason extends string>
     return [generation, deletionTimestamp, Object.fromEntries(others), finalizers.filter((one) => one !== finalizer)];
   }
 
+  /** Other annotations may change all the time. */
+  function declarationOf({ metadata: { generation, deletionTimestamp, annotations = {} } }: T) {
+    return [generation, deletionTimestamp, ...requestAnnotations.map((name) => annotations[name])];
+  }
+
   return {
     get(key) {
       const item = store.get(key);
@@ -147,7 +169,7 @@ export function createKindResources<T extends WithStatus, Reason extends string>
       const latest = await client.get(type, object.metadata, signal);
       if (latest?.metadata.uid !== object.metadata.uid) return 'gone';
       const isGuarded = latest.metadata.finalizers?.includes(finalizer) === true;
-      if (isGuarded && isDeepStrictEqual(requestOf(latest), requestOf(object))) return 'current';
+      if (isGuarded && isDeepStrictEqual(declarationOf(latest), declarationOf(object))) return 'current';
       remember(latest);
       return 'outdated';
     },

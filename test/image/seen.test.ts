@@ -145,10 +145,10 @@ describe('the context of the steps of a reconcile', () => {
     asked: number;
   }[] = [
     {
-      what: 'a resource that got its finalizer in this reconcile is not read again',
+      what: 'a resource that got its finalizer in this reconcile is read once, because it may have been edited before',
       resource: {},
       confirmation: 'current',
-      asked: 0,
+      asked: 1,
     },
     {
       what: 'a resource that had its finalizer before is read once',

@@ -1,8 +1,10 @@
 /** The comparison of a cached object with that of the API server, before something outside the cluster is changed. */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
+import { z } from 'zod';
 import { createClient } from '../../src/kubernetes/client.ts';
 import { createStore } from '../../src/kubernetes/reflector.ts';
+import type { ResourceType } from '../../src/kubernetes/resource.ts';
 import { type Confirmation, createKindResources } from '../../src/kubernetes/resources.ts';
 import { silentLogger } from '../../src/lib/log.ts';
 import { type Answer, connect, json, never, startServer, status } from './server.ts';
@@ -10,6 +12,7 @@ import { readable, type Thing, thing, thingType } from './things.ts';
 
 const ours = 'example.com/ours';
 const own = 'example.com/own';
+const abandon = 'example.com/abandon';
 const deletionTimestamp = '2026-01-01T00:00:00Z';
 
 function guarded(version: string, more: object = {}): Thing {
@@ -17,14 +20,24 @@ function guarded(version: string, more: object = {}): Thing {
   return { ...object, metadata: { ...object.metadata, finalizers: [ours], ...more } };
 }
 
+type Shown = Thing & { status?: unknown };
+const shownType: ResourceType<Shown> = {
+  ...thingType,
+  parse: (object) => ({
+    ...thingType.parse(object),
+    status: z.looseObject({ status: z.unknown().optional() }).parse(object).status,
+  }),
+};
+
 async function setup(t: TestContext, cached: Thing, ...answers: Answer[]) {
-  const store = createStore<Thing>({ log: silentLogger });
-  const resources = createKindResources<Thing, string>({
+  const store = createStore<Shown>({ log: silentLogger });
+  const resources = createKindResources<Shown, string>({
     client: createClient(await connect(t, await startServer(t, ...answers))),
-    type: thingType,
+    type: shownType,
     store,
     finalizer: ours,
     ownAnnotations: [own],
+    requestAnnotations: [abandon],
     events: { record: () => {} },
     log: silentLogger,
   });
@@ -61,8 +74,13 @@ const rows: readonly { what: string; cached?: Thing; now: Answer; confirmation: 
     confirmation: 'outdated',
   },
   {
-    what: 'an object that a user has annotated is outdated',
-    now: json(200, guarded('9', { annotations: { 'example.com/abandon': 'true' } })),
+    what: 'an object with a new annotation that says nothing of the outside is current',
+    now: json(200, guarded('9', { annotations: { 'example.com/other': 'x' } })),
+    confirmation: 'current',
+  },
+  {
+    what: 'an object with a new annotation that requests something outside is outdated',
+    now: json(200, guarded('9', { annotations: { [abandon]: 'true' } })),
     confirmation: 'outdated',
   },
   {
@@ -95,4 +113,13 @@ test('the present state of an outdated object is known at once, and its event st
 test('a failed read confirms nothing and is an error', async (t) => {
   const { resources } = await setup(t, guarded('1'), status(403, 'Forbidden', 'no'));
   await assert.rejects(resources.confirm(guarded('1'), never), /Forbidden|no/);
+});
+
+test('a status that was only read in a comparison is not replaced by one that was computed before', async (t) => {
+  const cached = guarded('1');
+  const latest = { ...guarded('9', { generation: 2 }), status: { other: 'x' } };
+  const conflict = status(409, 'Conflict', 'changed');
+  const { resources } = await setup(t, cached, json(200, latest), conflict, json(200, latest));
+  assert.equal(await resources.confirm(cached, never), 'outdated');
+  assert.deepEqual(await resources.writeStatus(cached, { mine: 'y' }, never), { kind: 'outdated' });
 });

@@ -4,7 +4,7 @@
  */
 import { isDeepStrictEqual } from 'node:util';
 import { type GlanceImage, parseGlanceImage } from '../../api/glanceimage.ts';
-import { finalizer, group, identityAnnotation, kind, plural, version } from '../../api/group.ts';
+import { abandonAnnotation, finalizer, group, identityAnnotation, kind, plural, version } from '../../api/group.ts';
 import type { Reason } from '../../api/reasons.ts';
 import type { GlanceImageStatus } from '../../api/status.ts';
 import type { KubernetesClient } from '../../kubernetes/client.ts';
@@ -105,6 +105,7 @@ export function createResources(options: ResourcesOptions): Resources {
     store: images,
     finalizer,
     ownAnnotations: [identityAnnotation],
+    requestAnnotations: [abandonAnnotation],
     events,
     log,
     onEvent,

@@ -8,7 +8,6 @@ import type { ImageClient } from '../../glance/client/index.ts';
 import { Conflict, GlanceUnavailable, ImageNotFound, NotAuthorized } from '../../glance/errors.ts';
 import type { Image } from '../../glance/image.ts';
 import { type JsonPatchOperation, keyIn } from '../../glance/patch.ts';
-import type { Confirmation } from '../../kubernetes/resources.ts';
 import type { Clock } from '../../lib/clock.ts';
 import { attempt, OperatorError } from '../../lib/errors.ts';
 import type { Cloud } from '../access/clouds.ts';
@@ -48,7 +47,7 @@ export interface PerformContext extends Look {
   /** Adds the finalizer and the identity, unless they are there. False: the resource is gone, or is being deleted. */
   guard: () => Promise<boolean>;
   /** The same, and that the API server has what is declared: a late cache may show a resource that an earlier leader has released. */
-  confirm: () => Promise<Confirmation>;
+  confirm: () => Promise<'current' | 'gone' | 'outdated'>;
   /** Writes the memory into the status, which shows the images as they are. */
   record: (state: State) => Promise<StatusOutcome>;
 }

@@ -15,7 +15,7 @@ import type { State } from '../model/step.ts';
 import { isOfOtherCluster, observe } from '../observe/observe.ts';
 import { readConfigMaps } from '../perform/config-maps.ts';
 import type { PerformContext } from '../perform/perform.ts';
-import { pursue } from '../perform/pursue.ts';
+import { type Pursued, pursue } from '../perform/pursue.ts';
 import { useUpNext } from '../perform/use-up.ts';
 import { plan } from '../plan/plan.ts';
 import { configMapsOf } from '../plan/publication.ts';
@@ -70,9 +70,9 @@ export async function converge(pass: Pass, context: ReconcileContext): Promise<R
   if (pursued.kind === 'gone') return outcome({ kind: 'awaitChange' });
   if (pursued.kind === 'outdated') return outcome({ kind: 'requeue' });
   const { state } = pursued;
-  // Images that were taken over and need no change.
-  const isOwner = state.observed.revisions.some(({ ownership }) => isOurs(ownership));
-  if (isOwner && !(await perform.guard())) return outcome({ kind: 'awaitChange' });
+  const confirmation = await confirmed(pursued, perform);
+  if (confirmation === 'gone') return outcome({ kind: 'awaitChange' });
+  if (confirmation === 'outdated') return outcome({ kind: 'requeue' });
   const place = state.memory.images.length === 0 ? {} : { place: cloud.place };
   const { upkeep, changes: before } = kept.kind === 'done' ? kept : { upkeep: undefined, changes: [] };
   const changes = [...seen.value.changes, ...before, ...pursued.changes];
@@ -85,6 +85,14 @@ export async function converge(pass: Pass, context: ReconcileContext): Promise<R
   const remember = remembered(withPlace, pursued.next, state.observed, desired, context.clock.now());
   const content = pursued.content ?? (news.kind === 'verified' ? news.content : undefined);
   return withReport({ ...learned, content, memory: remember, end: await follow(pursued.next, pass, cloud, context) });
+}
+
+/** Before data goes to an image. Images that were taken over and need no change get the finalizer. */
+async function confirmed(pursued: Exclude<Pursued, { kind: 'gone' | 'outdated' }>, perform: PerformContext) {
+  const { next } = pursued.kind === 'next' ? pursued : {};
+  if (next?.kind === 'transfer' && next.purpose === 'fill') return perform.confirm();
+  const isOwner = pursued.state.observed.revisions.some(({ ownership }) => isOurs(ownership));
+  return isOwner && !(await perform.guard()) ? 'gone' : 'current';
 }
 
 /**

@@ -7,20 +7,20 @@ import { recorded } from '../status/status.ts';
 import { momentOf } from './moment.ts';
 import { ownerIn, type Pass, type ReconcileContext } from './pass.ts';
 
-/** `desired` is absent at a deletion. */
+/** `desired` is absent at a deletion. `isConfirmed`: the API server has what is declared in this reconcile. */
 export function performContext(
   pass: Pass,
   desired: Desired | undefined,
   cloud: Cloud,
   context: ReconcileContext,
+  isConfirmed = false,
 ): PerformContext {
   const { resources, webDownloads, memberReadings, configMaps, inheritFrom, clock, signal } = context;
   const { resource, identity } = pass;
   let isGuarded = resource.metadata.finalizers.includes(finalizer);
-  /** By a response of the API server in this reconcile. */
-  let isConfirmed = false;
+  let isSure = isConfirmed;
   async function guard(): Promise<boolean> {
-    if (!isGuarded) isConfirmed = isGuarded = await resources.addFinalizer(resource, identity.value, signal);
+    isGuarded = isGuarded || (await resources.addFinalizer(resource, identity.value, signal));
     return isGuarded;
   }
   return {
@@ -36,9 +36,10 @@ export function performContext(
     signal,
     guard,
     async confirm() {
+      if (isSure) return 'current';
       if (!(await guard())) return 'gone';
-      const confirmation = isConfirmed ? 'current' : await resources.confirm(resource, signal);
-      isConfirmed = confirmation === 'current';
+      const confirmation = await resources.confirm(resource, signal);
+      isSure = confirmation === 'current';
       return confirmation;
     },
     record(state) {

@@ -26,6 +26,10 @@ import { retain } from './retain.ts';
 export async function release(pass: Pass, context: ReconcileContext): Promise<Reached> {
   const { resource, memory } = pass;
   const { resources } = context;
+  // A late cache may show an earlier deletionPolicy, another cloud, or an annotation that was removed. Nothing can be undone afterwards.
+  const confirmation = await resources.confirm(resource, context.grace);
+  if (confirmation === 'gone') return outcome({ kind: 'awaitChange' });
+  if (confirmation === 'outdated') return outcome({ kind: 'requeue' });
   if (resource.metadata.annotations[abandonAnnotation] === 'true') {
     resources.event(
       resource,
@@ -43,9 +47,7 @@ export async function release(pass: Pass, context: ReconcileContext): Promise<Re
   if (!opened.ok) return failed(pass, opened.error, context, { secret });
   const cloud = opened.value;
   if (cloud === undefined) return outcome({ kind: 'requeue' });
-  const deleted = await deleteImages(memory, cloud.place, performContext(pass, undefined, cloud, context));
-  // It was edited meanwhile: its images may have to be kept now.
-  if (deleted === 'outdated') return outcome({ kind: 'requeue' });
+  const deleted = await deleteImages(memory, cloud.place, performContext(pass, undefined, cloud, context, true));
   const learned = { secret, memory: deleted.memory, changes: deleted.changes };
   if (deleted.doubtMs !== undefined) return waiting(learned, deleted.doubtMs);
   if (deleted.error !== undefined) return failed(pass, deleted.error, context, learned);
@@ -74,7 +76,7 @@ interface Deleted {
 /** An upload that is just being cut off may let an image appear late. */
 const mostLooks = 4;
 
-async function deleteImages(memory: Memory, here: CloudPlace, context: PerformContext): Promise<Deleted | 'outdated'> {
+async function deleteImages(memory: Memory, here: CloudPlace, context: PerformContext): Promise<Deleted> {
   const changes: Change[] = [];
   let seen = await observeAll(context, memory, here);
   const isRequested = mayBeRequested(memory, seen);
@@ -91,8 +93,7 @@ async function deleteImages(memory: Memory, here: CloudPlace, context: PerformCo
         state,
         context,
       );
-      if (performed.kind === 'outdated') return 'outdated';
-      if (performed.kind === 'gone') return { memory: state.memory, changes };
+      if (performed.kind === 'gone' || performed.kind === 'outdated') throw alreadyConfirmed();
       state = performed.state;
       if (performed.kind === 'failed') return { memory: kept(state.memory), changes, error: performed.error };
       changes.push({ kind: 'deleted', id: image.id });
@@ -104,9 +105,8 @@ async function deleteImages(memory: Memory, here: CloudPlace, context: PerformCo
         case 'done':
           return { memory: used.memory, changes: [...changes, ...foreign] };
         case 'gone':
-          return { memory: state.memory, changes };
         case 'outdated':
-          return 'outdated';
+          throw alreadyConfirmed();
         case 'inDoubt':
           return { memory: kept(state.memory), changes, doubtMs: used.ms };
         case 'failed':
@@ -119,6 +119,11 @@ async function deleteImages(memory: Memory, here: CloudPlace, context: PerformCo
     code: 'Conflict',
   });
   return { memory: kept(seen.memory), changes, error };
+}
+
+/** The resource was confirmed before, for the whole reconcile. */
+function alreadyConfirmed(): Error {
+  return new Error('a deletion is confirmed before its first step');
 }
 
 function imagesOf({ memory: { images } }: Pass): string {

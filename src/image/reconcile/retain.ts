@@ -44,8 +44,6 @@ type Removal =
 export async function retain(pass: Pass, context: ReconcileContext): Promise<Reached> {
   const { resource, memory, identity } = pass;
   const { resources } = context;
-  // Its images may have to be deleted now.
-  if ((await resources.confirm(resource, context.signal)) === 'outdated') return outcome({ kind: 'requeue' });
   // A deadline must not keep the finalizer, or a cloud that is gone would keep it for good.
   const removed = await attempt(context.grace, () => removeMarks(pass, context));
   const removal: Removal = removed.ok
@@ -72,7 +70,7 @@ async function removeMarks(pass: Pass, context: ReconcileContext): Promise<Remov
   const { cloud: opened, secret } = await openCloud(pass, context);
   if (!opened.ok) throw opened.error;
   if (opened.value === undefined) return again({ kind: 'requeue' });
-  const performing = performContext(pass, undefined, opened.value, context);
+  const performing = performContext(pass, undefined, opened.value, context, true);
   const { place } = opened.value;
   const looked = await attempt(context.grace, () => observeAll(performing, pass.memory, place));
   if (!looked.ok) {
@@ -166,7 +164,6 @@ async function removeMark({ image }: Revision, state: State, context: PerformCon
   if (!patchable.has(image.status)) return new Error(`Glance is storing its data (${image.status})`);
   const operations: JsonPatchOperation[] = [{ op: 'remove', path: `/${clusterProperty}` }];
   const performed = await perform({ kind: 'patch', image, operations, keys: [] }, state, context);
-  if (performed.kind === 'outdated') return new Conflict('the resource was edited meanwhile', {});
   return performed.kind === 'failed' ? performed.error : undefined;
 }
 
