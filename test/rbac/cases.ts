@@ -123,7 +123,7 @@ export const cases: Record<Permission, Case> = {
     },
   },
   [`get ${images}`]: {
-    symptom: 'fails where another finalizer comes in between',
+    symptom: 'changes no image',
     async show(installation) {
       await installation.start();
       await installation.raceForFinalizer('raced', 'example.com/foreign');
