@@ -7,7 +7,7 @@ import { recorded } from '../status/status.ts';
 import { momentOf } from './moment.ts';
 import { ownerIn, type Pass, type ReconcileContext } from './pass.ts';
 
-/** `desired` is absent at a deletion. `isConfirmed`: the API server has what is declared in this reconcile. */
+/** `desired` is absent at a deletion. `isConfirmed`: by the API server, in this reconcile. */
 export function performContext(
   pass: Pass,
   desired: Desired | undefined,

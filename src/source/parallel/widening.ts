@@ -14,7 +14,10 @@ import { createStripes, type Stripes } from './stripes.ts';
 
 /** Further connections are not worth their requests for less than this. */
 const leastRestBytes = 64 * 2 ** 20;
-/** The first connection goes on while the second one begins to send, and then for the time of a trial. */
+/**
+ * The first connection goes on while the second one begins to send, and then for so long. Where both share one limit, it is half as fast, and
+ * that takes as long as a trial.
+ */
 const trialSeconds = 0.4;
 /** Of what the first response took. A second connection takes about the same time to begin. */
 const beginFactor = 2;
