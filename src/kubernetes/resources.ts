@@ -30,7 +30,7 @@ export type Confirmation =
   | 'current'
   /** The object does not exist, or another one has its name. */
   | 'gone'
-  /** It was edited, is being deleted, or has lost the finalizer. `get` returns the present one now. */
+  /** It was edited, has another status, is being deleted, or has lost the finalizer. `get` returns the present one now. */
   | 'outdated';
 
 /** The status is compared where the type parses it. */
@@ -40,7 +40,10 @@ export interface KindResources<T extends KubernetesObject, Reason extends string
   get(key: Key): T | undefined;
   /** Adds the finalizer and, in the same patch, the annotation. False: the object is gone or is being deleted. */
   addFinalizer(object: T, signal: AbortSignal, annotation?: Annotation): Promise<boolean>;
-  /** Whether the server has the finalizer and the same declaration. A cache may be late, also by what an earlier leader has done. */
+  /**
+   * Whether the server has the finalizer, the same declaration, and the status of `object` or one that this process has written since. A cache
+   * may be late, also by what an earlier leader has done.
+   */
   confirm(object: T, signal: AbortSignal): Promise<Confirmation>;
   removeFinalizer(object: T, signal: AbortSignal): Promise<void>;
   /** `object`: from which the status was computed. */
@@ -169,7 +172,9 @@ export function createKindResources<T extends WithStatus, Reason extends string>
       const latest = await client.get(type, object.metadata, signal);
       if (latest?.metadata.uid !== object.metadata.uid) return 'gone';
       const isGuarded = latest.metadata.finalizers?.includes(finalizer) === true;
-      if (isGuarded && isDeepStrictEqual(declarationOf(latest), declarationOf(object))) return 'current';
+      // It has the memory of what was done outside, which an earlier leader may have continued.
+      const isKnown = isDeepStrictEqual(latest.status, baseOf(object).status);
+      if (isGuarded && isKnown && isDeepStrictEqual(declarationOf(latest), declarationOf(object))) return 'current';
       remember(latest);
       return 'outdated';
     },

@@ -50,7 +50,12 @@ async function setup(t: TestContext, cached: Thing, ...answers: Answer[]) {
 }
 
 const rows: readonly { what: string; cached?: Thing; now: Answer; confirmation: Confirmation }[] = [
-  { what: 'an object that has a newer status is current', now: json(200, guarded('9')), confirmation: 'current' },
+  { what: 'an object that has a newer version is current', now: json(200, guarded('9')), confirmation: 'current' },
+  {
+    what: 'an object with a status that another process has written is outdated',
+    now: json(200, { ...guarded('9'), status: { other: 'x' } }),
+    confirmation: 'outdated',
+  },
   {
     what: 'an object with another own annotation is current',
     now: json(200, guarded('9', { annotations: { [own]: 'x' } })),
@@ -122,4 +127,12 @@ test('a status that was only read in a comparison is not replaced by one that wa
   const { resources } = await setup(t, cached, json(200, latest), conflict, json(200, latest));
   assert.equal(await resources.confirm(cached, never), 'outdated');
   assert.deepEqual(await resources.writeStatus(cached, { mine: 'y' }, never), { kind: 'outdated' });
+});
+
+test('an object with a status that this process has written since is current', async (t) => {
+  const cached = guarded('1');
+  const written = { ...guarded('2'), status: { mine: 'y' } };
+  const { resources } = await setup(t, cached, json(200, written), json(200, written));
+  assert.deepEqual(await resources.writeStatus(cached, { mine: 'y' }, never), { kind: 'written' });
+  assert.equal(await resources.confirm(cached, never), 'current');
 });
