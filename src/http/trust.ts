@@ -5,9 +5,11 @@
  * Guarantees: those of the installation are trusted everywhere, from the next connection after a change; a certificate that was
  * given is trusted as it is, whether it is a root, an intermediate authority or the server's own, as in Go and curl.
  */
+import { hash } from 'node:crypto';
 import { Socket } from 'node:net';
 import { createSecureContext, getCACertificates, type SecureContext } from 'node:tls';
 import type { buildConnector } from 'undici';
+import { BoundedMap } from '../lib/bounded-map.ts';
 import { describe } from '../lib/errors.ts';
 import type { SecretString } from '../lib/secret.ts';
 import { readPemCertificates } from './pem.ts';
@@ -84,18 +86,25 @@ function serverName({ servername, hostname }: buildConnector.Options): { servern
   return name.endsWith('.') ? { servername: name.replace(/\.+$/, '') } : {};
 }
 
-/** A context with the certificates of the system takes several milliseconds and more than a megabyte. */
-const shared = new WeakMap<readonly string[], SecureContext>();
+/**
+ * A context takes several milliseconds, and with the certificates of the system more than a megabyte that the garbage collector does not
+ * see. So connectors with the same certificates, and no client certificate, share one as long as any of them has it.
+ */
+const shared = new WeakMap<readonly string[], BoundedMap<string, WeakRef<SecureContext>>>();
+const mostShared = 32;
 
 function contextOf(installed: readonly string[], { ca, replacesSystem, client }: OwnTls): SecureContext | undefined {
-  if (ca === undefined && client === undefined) {
-    if (installed.length === 0) return undefined;
-    const context = shared.get(installed) ?? trusting([...getCACertificates('default'), ...installed]);
-    shared.set(installed, context);
-    return context;
-  }
-  const system = ca !== undefined && replacesSystem ? [] : getCACertificates('default');
-  return trusting([...system, ...installed, ...(ca === undefined ? [] : [ca])], client);
+  if (ca === undefined && client === undefined && installed.length === 0) return undefined;
+  const make = () => {
+    const system = ca !== undefined && replacesSystem ? [] : getCACertificates('default');
+    return trusting([...system, ...installed, ...(ca === undefined ? [] : [ca])], client);
+  };
+  if (client !== undefined) return make();
+  const contexts = shared.get(installed) ?? new BoundedMap(mostShared);
+  const key = ca === undefined ? '' : `${replacesSystem} ${hash('sha256', ca)}`;
+  const context = contexts.get(key)?.deref() ?? make();
+  shared.set(installed, contexts.set(key, new WeakRef(context)));
+  return context;
 }
 
 function trusting(ca: string[], client?: OwnTls['client']): SecureContext {

@@ -3,10 +3,11 @@ import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer } from 'node:https';
 import { after, before, test } from 'node:test';
-import { getCACertificates, setDefaultCACertificates } from 'node:tls';
+import { getCACertificates, type SecureContext, setDefaultCACertificates } from 'node:tls';
 import { createEgressPolicy } from '../../src/http/egress.ts';
-import { createTrust, readBundle, type Trust } from '../../src/http/trust.ts';
+import { createTrust, type OwnTls, readBundle, type Trust, trustingConnector } from '../../src/http/trust.ts';
 import { systemClock } from '../../src/lib/clock.ts';
+import { SecretString } from '../../src/lib/secret.ts';
 import { createTransport } from '../../src/openstack/transport.ts';
 import { createSourceTransport } from '../../src/source/transport.ts';
 import { type Certificates, makeCertificates } from '../env/certificates.ts';
@@ -211,6 +212,35 @@ for (const [name, open] of Object.entries(transports)) {
     else assert.equal(withOwn, undefined);
   });
 }
+
+test('connectors with the same certificates share their memory, and no other connectors do', () => {
+  const trust = createTrust();
+  const contextWith = (own: OwnTls): SecureContext | undefined => {
+    const contexts: (SecureContext | undefined)[] = [];
+    const make = (context: SecureContext | undefined) => {
+      contexts.push(context);
+      return () => assert.fail('it connects to nothing');
+    };
+    trustingConnector(trust, own, make, signal);
+    return contexts[0];
+  };
+  const own = { ca: made.ca, replacesSystem: false };
+  const first = contextWith(own);
+  assert.ok(first !== undefined);
+  assert.equal(contextWith({ ...own }), first);
+  const client = { cert: made.good.cert, key: new SecretString(made.good.key) };
+  const others = [
+    contextWith({ ...own, ca: made.otherCa }),
+    contextWith({ ...own, replacesSystem: true }),
+    contextWith({ ...own, client }),
+    contextWith({ ...own, client }),
+    contextWith({ replacesSystem: false }),
+  ];
+  trust.set([made.otherCa]);
+  others.push(contextWith(own), contextWith({ replacesSystem: false }));
+  assert.equal(new Set([first, ...others]).size, 1 + others.length);
+  assert.equal(contextWith(own), others.at(-2));
+});
 
 test('a bundle is read with text around its certificates, and a damaged one is rejected without being quoted', () => {
   assert.equal(readBundle(`# ours\n${made.ca}\n# theirs\n${made.otherCa}`).length, 2);
