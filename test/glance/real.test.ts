@@ -233,16 +233,21 @@ for (const [name, body, size, expected] of incomplete) {
 }
 
 /**
- * Uploads 1 MiB. Glance needs a moment to notice that an earlier upload is over: till then it is a conflict, or ends with 410 where the
- * earlier one has put the status back meanwhile.
+ * Glance needs a moment to notice that an earlier upload is over: till then the next one is a conflict, or ends with 410 where the earlier
+ * one has put the status back meanwhile.
  */
+function isEarlierUploadOpen(error: unknown): boolean {
+  return error instanceof Conflict || error instanceof ImageGone;
+}
+
+/** Uploads 1 MiB. */
 async function uploadOnceQueued(client: ImageClient, id: string): Promise<void> {
   const deadline = signal();
   for (;;) {
     try {
       return await client.upload(id, chunks(mib), { size: mib, signal: deadline });
     } catch (error) {
-      if (!(error instanceof Conflict || error instanceof ImageGone)) throw error;
+      if (!isEarlierUploadOpen(error)) throw error;
       assert.notEqual((await client.get(id, deadline)).status, 'active');
       await systemClock.sleep(20, deadline);
     }
@@ -281,7 +286,7 @@ test('a used up quota is an ImageLimitExceeded, even with most of the data unsen
         return undefined;
       } catch (error) {
         // A server that closes the connection with unread data resets it, and the reset may come before its response is read.
-        if (!(error instanceof ConnectionFailed || error instanceof Conflict)) return error;
+        if (!(error instanceof ConnectionFailed || isEarlierUploadOpen(error))) return error;
         await systemClock.sleep(20, deadline);
       }
     }
