@@ -26,8 +26,8 @@ const image = z.object({
 });
 const api = '/apis/openstack.k-orc.cloud/v1alpha1';
 
-/** Undefined if it was not built. */
-export async function startOrc({ kubernetes }: Stack, project: Project): Promise<Orc | undefined> {
+/** Undefined if it was not built. `authorities`: the file of those that it trusts, in place of those of the system. */
+export async function startOrc({ kubernetes }: Stack, project: Project, authorities: string): Promise<Orc | undefined> {
   if (!existsSync(folders.orc)) return undefined;
   await kubernetes.apply(join(folders.orc, 'crds'));
   const namespace = await kubernetes.createNamespace();
@@ -37,7 +37,7 @@ export async function startOrc({ kubernetes }: Stack, project: Project): Promise
   const child = spawn(
     join(folders.orc, 'manager'),
     ['--namespace', namespace, '--health-probe-bind-address', '0', '--zap-log-level=error'],
-    { env: { ...process.env, KUBECONFIG: kubernetes.kubeconfig() }, stdio: 'ignore' },
+    { env: { ...process.env, KUBECONFIG: kubernetes.kubeconfig(), SSL_CERT_FILE: authorities }, stdio: 'ignore' },
   );
   const pid = child.pid ?? 0;
   let made = 0;

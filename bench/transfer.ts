@@ -1,13 +1,13 @@
 /**
  * What a transfer costs, against the bound and against rivals on the same servers in the same run. The bound is `curl | curl`, which
  * neither hashes nor looks at anything. A codec is held against `curl | <its fastest tool> | curl`, a source that limits each connection
- * against the slower of `aria2c` and `curl -T`, each alone. CASES names the cases to measure (raw, limited, parallel, codecs; default:
+ * against the slower of `aria2c` and `curl -T`, each alone. CASES names the cases to measure (raw, tls, limited, parallel, codecs; default:
  * all), ROUNDS how often.
  */
 import { fork, spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { createWriteStream, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
+import { createWriteStream, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -116,7 +116,9 @@ try {
   const token = await project.token();
   const access = { cloud: { cloudsYaml: await project.cloudsYaml() }, source: { ca: certificates.ca } };
   const environment = await buildProcess();
-  await using orc = await startOrc(stack, project);
+  const authorities = join(folder, 'authorities.pem');
+  writeFileSync(authorities, certificates.ca);
+  await using orc = await startOrc(stack, project, authorities);
 
   const newImage = async () => (await project.createImage()).id;
   const remove = (ids: string[]) => Promise.all(ids.map((id) => project.image('DELETE', `/v2/images/${id}`)));
@@ -179,7 +181,7 @@ try {
     const theirs: Omit<Figures, 'loopDelayP99Ms'>[] = [];
     await using transfers = await startTransfers();
     for (let round = 0; round < rounds; round++) {
-      bound.push(await uploaded((upload) => `curl -sSf ${url} | ${upload} -T -`, count));
+      bound.push(await uploaded((upload) => `curl -sSf --cacert ${authorities} ${url} | ${upload} -T -`, count));
       ours.push(await transfers.run(url, digest, count));
       if (orc !== undefined) theirs.push(await orc.run(url, digest.replace('sha512:', ''), count));
     }
@@ -253,6 +255,7 @@ try {
     const [ofLarge = '', ofSmall = ''] = digests;
     await write('large.raw', large);
     if (isWanted('raw')) await compare('1 GiB raw', `${plain}/large.raw`, ofLarge, gib, 1);
+    if (isWanted('tls')) await compare('1 GiB raw over TLS', `${secure}/large.raw`, ofLarge, gib, 1);
     if (isWanted('limited')) await compareLimited('large.raw', ofLarge, gib);
     rmSync(join(folder, 'large.raw'));
     await write('small-disk.raw', small);

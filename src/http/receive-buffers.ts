@@ -1,13 +1,16 @@
 /**
- * The memory into which a connection without TLS receives. By default each read of a socket gets 64 KiB of its own, which the garbage
- * collector has to find again. With a reader that gives the memory back, a download needs a few buffers for any number of bytes, and
- * larger ones, for fewer reads. Connections that read a file together have one pool, because each of them reads only a part of it.
+ * The memory into which a connection receives. By default each read of a socket gets 64 KiB of its own, and each record of TLS 16 KiB, which
+ * the garbage collector has to find again. With a reader that gives the memory back, a download needs a few buffers for any number of bytes,
+ * and larger ones, for fewer reads. Connections that read a file together have one pool, because each of them reads only a part of it.
+ * Records of TLS that arrive together are received one after the other into one buffer, and reach the reader as one piece: a transfer takes
+ * the same steps for each piece, whatever it brings, which took more than half of its processor time.
  *
  * Guarantees: memory is used again only after its reader has given back its last piece, or a later one of the same connection; where no
  * reader gives anything back, connections get new memory, of the usual size.
  */
 import type { OnReadOpts, Socket } from 'node:net';
 import type { buildConnector } from 'undici';
+import { afterTurn } from '../lib/clock.ts';
 
 type Connector = buildConnector.connector;
 
@@ -68,15 +71,15 @@ export function noConnections(): AllConnections {
 }
 
 /**
- * A connector whose connections receive into buffers of one pool. `make` makes the connector of one connection. With TLS the client
- * joins the small records of the server, which takes new memory in any case.
+ * A connector whose connections receive into buffers of one pool. `make` makes the connector of one connection. TLS in a tunnel receives
+ * into memory of its own: Node takes no buffers for it.
  */
 export function receiving(make: (options: { onread?: OnReadOpts }) => Connector): Connector {
   const plain = make({});
   const pool = createPool();
   return (server, callback) => {
-    if (server.protocol === 'https:') return plain(server, callback);
-    const buffers = createReceiveBuffers(pool);
+    if (server.httpSocket !== undefined) return plain(server, callback);
+    const buffers = createReceiveBuffers(pool, server.protocol === 'https:' ? 'records' : 'reads');
     return make({ onread: buffers.onread })(server, (...result) => {
       // After an error, undici passes no socket at all, unlike its types say.
       const [error, socket] = result;
@@ -113,16 +116,27 @@ function discard({ buffer }: Uint8Array<ArrayBuffer>): void {
   buffer.transfer(0);
 }
 
-/** `receiveFor` is called before the socket receives anything, because a server responds only to requests. */
-export function createReceiveBuffers(pool: Pool): {
+type Receiver = Pick<Socket, 'push' | 'once' | 'readableLength'>;
+
+/**
+ * `receiveFor` is called before the socket receives anything, because a server responds only to requests. `each`: what the system hands
+ * over at once, a read of the socket or a record of TLS.
+ */
+export function createReceiveBuffers(
+  pool: Pool,
+  each: 'reads' | 'records',
+): {
   onread: OnReadOpts;
-  receiveFor(socket: Pick<Socket, 'push' | 'once'>): void;
+  receiveFor(socket: Receiver): void;
 } {
   const { all } = pool;
   /** With bytes that are still read, in the order in which they were received. The last one is being filled. */
   const lent: { readonly buffer: Uint8Array<ArrayBuffer>; filled: number }[] = [];
   let lentBytes = 0;
-  let receiver: Pick<Socket, 'push'> | undefined;
+  let receiver: Receiver | undefined;
+  /** Received as records, at the end of the last buffer, and not yet passed on. */
+  let waiting = 0;
+  let isPassingOn = false;
 
   const lender = {
     giveBack(piece: Uint8Array) {
@@ -148,9 +162,38 @@ export function createReceiveBuffers(pool: Pool): {
     return buffer;
   }
 
+  function passOn(): boolean {
+    const last = lent.at(-1);
+    if (last === undefined || waiting === 0) return true;
+    const from = last.filled - waiting;
+    waiting = 0;
+    // As a socket without buffers of its own does. False: nothing more is read until the reader has read this.
+    return receiver?.push(last.buffer.subarray(from, last.filled)) ?? false;
+  }
+
+  /** Node calls back for each record by itself, before it looks at the next one. So they are passed on when it has received all. */
+  function passOnTogether(): void {
+    if (isPassingOn) return;
+    isPassingOn = true;
+    afterTurn(() => {
+      isPassingOn = false;
+      passOn();
+    });
+  }
+
+  /** A socket whose connection has ended pushes null. */
+  function passOnBeforeEnd(socket: Receiver): void {
+    const push = socket.push.bind(socket);
+    socket.push = (piece) => {
+      if (piece === null) passOn();
+      return push(piece);
+    };
+  }
+
   return {
     receiveFor(socket) {
       receiver = socket;
+      if (each === 'records') passOnBeforeEnd(socket);
       pool.connections++;
       all.open++;
       trim(all);
@@ -165,13 +208,17 @@ export function createReceiveBuffers(pool: Pool): {
         const last = lent.at(-1);
         if (last === undefined) return next();
         const { buffer, filled } = last;
-        return buffer.length - filled >= buffer.length * leastPart ? buffer.subarray(filled) : next();
+        if (buffer.length - filled >= buffer.length * leastPart) return buffer.subarray(filled);
+        passOn();
+        return next();
       },
-      callback(bytes, buffer) {
+      callback(bytes) {
         const last = lent.at(-1);
         if (last !== undefined) last.filled += bytes;
-        // As a socket without buffers of its own does. False: nothing more is read until the reader has read this.
-        return receiver?.push(buffer.subarray(0, bytes)) ?? false;
+        waiting += bytes;
+        if (each === 'reads') return passOn();
+        passOnTogether();
+        return receiver?.readableLength === 0;
       },
     },
   };

@@ -43,6 +43,11 @@ export const systemClock: Clock = {
   },
 };
 
+/** Calls back when the event loop has handled all that the system had ready. It is not injected, because it waits for no time. */
+export function afterTurn(callback: () => void): void {
+  setImmediate(callback);
+}
+
 /** A number in [0, 1). Injected wherever jitter is wanted. */
 export type Random = () => number;
 

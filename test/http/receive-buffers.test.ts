@@ -21,7 +21,7 @@ function receive(
   onPiece: (piece: Uint8Array) => void,
   pool = createPool(noConnections()),
 ): () => void {
-  const buffers = createReceiveBuffers(pool);
+  const buffers = createReceiveBuffers(pool, 'reads');
   const socket = new Socket();
   socket.push = (piece) => {
     onPiece(piece);

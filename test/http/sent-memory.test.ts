@@ -148,7 +148,7 @@ for (const protocol of ['http', 'https'] as const) {
       }
     }
     assert.equal(await upload(t, content.size, body(), giveBack), digestOf(content));
-    // A few, and pieces that the client had to join. With TLS there is no memory to give back.
-    if (protocol === 'http') assert(memory.size < 150, `the data was in ${memory.size} buffers`);
+    // A few, and pieces that the client had to join.
+    assert(memory.size < 150, `the data was in ${memory.size} buffers`);
   });
 }
