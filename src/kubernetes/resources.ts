@@ -42,9 +42,9 @@ export interface KindResources<T extends KubernetesObject, Reason extends string
   addFinalizer(object: T, signal: AbortSignal, annotation?: Annotation): Promise<boolean>;
   /**
    * Whether the server has the finalizer, the same declaration, and the status of `object` or one that this process has written since. A cache
-   * may be late, also by what an earlier leader has done.
+   * may be late, also by what an earlier leader has done. `hold`: an object of which nothing is outside the cluster needs no finalizer.
    */
-  confirm(object: T, signal: AbortSignal): Promise<Confirmation>;
+  confirm(object: T, signal: AbortSignal, hold?: 'finalizer' | 'nothing'): Promise<Confirmation>;
   removeFinalizer(object: T, signal: AbortSignal): Promise<void>;
   /** `object`: from which the status was computed. */
   writeStatus(object: T, status: unknown, signal: AbortSignal): Promise<StatusWrite>;
@@ -168,10 +168,10 @@ export function createKindResources<T extends WithStatus, Reason extends string>
       return guarded !== undefined;
     },
 
-    async confirm(object, signal) {
+    async confirm(object, signal, hold = 'finalizer') {
       const latest = await client.get(type, object.metadata, signal);
       if (latest?.metadata.uid !== object.metadata.uid) return 'gone';
-      const isGuarded = latest.metadata.finalizers?.includes(finalizer) === true;
+      const isGuarded = hold === 'nothing' || latest.metadata.finalizers?.includes(finalizer) === true;
       // It has the memory of what was done outside, which an earlier leader may have continued.
       const isKnown = isDeepStrictEqual(latest.status, baseOf(object).status);
       if (isGuarded && isKnown && isDeepStrictEqual(declarationOf(latest), declarationOf(object))) return 'current';

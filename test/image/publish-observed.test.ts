@@ -5,6 +5,7 @@ import type { StatusOutcome } from '../../src/image/access/resources.ts';
 import type { Report } from '../../src/image/model/report.ts';
 import type { OwnConfigMaps } from '../../src/image/perform/config-maps.ts';
 import { publishObserved } from '../../src/image/reconcile/publish-observed.ts';
+import type { Confirmation } from '../../src/kubernetes/resources.ts';
 import { OperatorError } from '../../src/lib/errors.ts';
 import { passOf } from './contexts.ts';
 import { foreignImage } from './observing.ts';
@@ -24,10 +25,19 @@ interface Options {
   report?: Report;
   configMaps?: Partial<OwnConfigMaps>;
   written?: StatusOutcome;
+  /** Of the resource, by the API server. */
+  confirmation?: Confirmation;
 }
 
 /** What came of it, and the calls that it took. */
-async function published({ publish: declared, report = converged, configMaps = {}, written = 'written' }: Options) {
+async function published(options: Options) {
+  const {
+    publish: declared,
+    report = converged,
+    configMaps = {},
+    written = 'written',
+    confirmation = 'current',
+  } = options;
   const calls: string[] = [];
   const spec = { managementPolicy: 'Observe', import: { id: image.id }, ...(declared && { publish: declared }) };
   const { pass, context, reached } = passOf({ resource: { spec }, written });
@@ -40,7 +50,8 @@ async function published({ publish: declared, report = converged, configMaps = {
     remove: async (name) => void calls.push(`remove ${name}`),
     ...configMaps,
   };
-  const ended = await publishObserved(report, pass, { ...context, configMaps: { of: () => own } });
+  const resources: typeof context.resources = { ...context.resources, confirm: async () => confirmation };
+  const ended = await publishObserved(report, pass, { ...context, resources, configMaps: { of: () => own } });
   return { ended, calls, statuses: reached.statuses };
 }
 
@@ -92,9 +103,11 @@ describe('the publication of an observed image', () => {
       ['gone', 'awaitChange'],
       ['outdated', 'requeue'],
     ] as const) {
-      const { ended, calls } = await published({ publish, written });
-      assert.deepEqual(calls, ['read golden']);
-      assert.deepEqual(ended, { kind: 'outcome', outcome: { kind } });
+      for (const end of [{ written }, { confirmation: written }]) {
+        const { ended, calls } = await published({ publish, ...end });
+        assert.deepEqual(calls, ['read golden']);
+        assert.deepEqual(ended, { kind: 'outcome', outcome: { kind } });
+      }
     }
   });
 });

@@ -115,6 +115,11 @@ test('the present state of an outdated object is known at once, and its event st
   assert.deepEqual([version(), echoes], ['9', [false]]);
 });
 
+test('an object that nothing holds is current without the finalizer', async (t) => {
+  const { resources } = await setup(t, thing('a', '1'), json(200, thing('a', '9')));
+  assert.equal(await resources.confirm(thing('a', '1'), never, 'nothing'), 'current');
+});
+
 test('a failed read confirms nothing and is an error', async (t) => {
   const { resources } = await setup(t, guarded('1'), status(403, 'Forbidden', 'no'));
   await assert.rejects(resources.confirm(guarded('1'), never), /Forbidden|no/);

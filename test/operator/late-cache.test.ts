@@ -113,4 +113,38 @@ describe('a leader whose cache is late', () => {
     assert.deepEqual(await imagesAfter('abandoned', { ...rest, metadata: deleting }, 1), [image]);
     (await world.project.image('DELETE', `/v2/images/${image.id}`)).ok();
   });
+
+  test('a ConfigMap that was renamed does not come back by a leader that sees its observing resource as it was', async () => {
+    const { id } = await world.project.createImage({ name: 'of-others' }, Buffer.from('data'));
+    const observing = (configMap: string) => ({
+      interval: '10s',
+      managementPolicy: 'Observe',
+      import: { id },
+      publish: { configMapRef: { name: configMap } },
+    });
+    const configMap = async (name: string) =>
+      (await stack.kubernetes.request('GET', `/api/v1/namespaces/${world.namespace}/configmaps/${name}`)).status;
+    await world.start();
+    await world.apply('observing', observing('before'));
+    await world.ready('observing');
+    const resource = await read('observing');
+    assert.equal(await configMap('before'), 200);
+    await world.apply('observing', observing('after'));
+    await eventually(
+      async () => (await configMap('after')) === 200 && (await configMap('before')) === 404,
+      () => 'the ConfigMap is not renamed',
+    );
+    await world.operator.stop();
+
+    kubernetes.forget();
+    const end = showOnly(resource);
+    await world.start();
+    await eventually(
+      async () => isRead('observing') || (await configMap('before')) === 200,
+      () => 'the operator does not come to act',
+    );
+    await world.operator.stop();
+    end();
+    assert.equal(await configMap('before'), 404);
+  });
 });

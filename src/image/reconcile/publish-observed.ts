@@ -1,7 +1,8 @@
 /**
  * Publishes an image that is observed.
  *
- * Invariants: nothing here can write to Glance. While the image cannot be used, its ConfigMap stays as it is.
+ * Invariants: nothing here can write to Glance. While the image cannot be used, its ConfigMap stays as it is. A ConfigMap is written only
+ * for a declaration that the API server has confirmed.
  */
 import type { GlanceImage } from '../../api/glanceimage.ts';
 import type { Image } from '../../glance/image.ts';
@@ -58,10 +59,12 @@ async function take(
   configMaps: OwnConfigMaps,
   context: ReconcileContext,
 ): Promise<StatusOutcome> {
-  const { signal } = context;
+  const { resources, signal } = context;
+  if (step.kind === 'record') return record({ ...report, memory: step.memory }, pass, context);
+  // A late cache may show a name from which an earlier leader has removed its ConfigMap.
+  const confirmation = await resources.confirm(pass.resource, signal, 'nothing');
+  if (confirmation !== 'current') return confirmation;
   switch (step.kind) {
-    case 'record':
-      return record({ ...report, memory: step.memory }, pass, context);
     case 'publish':
       await configMaps.write(step.configMap, publishedData(step), signal);
       return 'written';
