@@ -116,7 +116,10 @@ function discard({ buffer }: Uint8Array<ArrayBuffer>): void {
   buffer.transfer(0);
 }
 
-type Receiver = Pick<Socket, 'push' | 'once' | 'readableLength'>;
+/** Node destroys a socket that was reset with the error of its read. */
+function isOfRead(error: Error): boolean {
+  return 'syscall' in error && error.syscall === 'read';
+}
 
 /**
  * `receiveFor` is called before the socket receives anything, because a server responds only to requests. `each`: what the system hands
@@ -127,13 +130,13 @@ export function createReceiveBuffers(
   each: 'reads' | 'records',
 ): {
   onread: OnReadOpts;
-  receiveFor(socket: Receiver): void;
+  receiveFor(socket: Socket): void;
 } {
   const { all } = pool;
   /** With bytes that are still read, in the order in which they were received. The last one is being filled. */
   const lent: { readonly buffer: Uint8Array<ArrayBuffer>; filled: number }[] = [];
   let lentBytes = 0;
-  let receiver: Receiver | undefined;
+  let receiver: Socket | undefined;
   /** Received as records, at the end of the last buffer, and not yet passed on. */
   let waiting = 0;
   let isPassingOn = false;
@@ -181,19 +184,36 @@ export function createReceiveBuffers(
     });
   }
 
-  /** A socket whose connection has ended pushes null. */
-  function passOnBeforeEnd(socket: Receiver): void {
+  /**
+   * A reader, the end and an error find all that came before. A socket whose connection has ended pushes null. Without the first, the client
+   * would not see the bytes for which it looks on an idle connection before it sends a request
+   * (https://github.com/nodejs/undici/security/advisories/GHSA-35p6-xmwp-9g52).
+   */
+  function passOnInTime(socket: Socket): void {
     const push = socket.push.bind(socket);
+    const read = socket.read.bind(socket);
+    const destroy = socket.destroy.bind(socket);
     socket.push = (piece) => {
       if (piece === null) passOn();
       return push(piece);
+    };
+    socket.read = (size) => {
+      if (size !== 0) passOn();
+      return read(size);
+    };
+    socket.destroy = (error) => {
+      if (waiting === 0 || error === undefined || !isOfRead(error)) return destroy(error);
+      passOn();
+      // The client reads before it.
+      afterTurn(() => destroy(error));
+      return socket;
     };
   }
 
   return {
     receiveFor(socket) {
       receiver = socket;
-      if (each === 'records') passOnBeforeEnd(socket);
+      if (each === 'records') passOnInTime(socket);
       pool.connections++;
       all.open++;
       trim(all);

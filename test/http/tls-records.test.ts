@@ -5,6 +5,7 @@ import { createServer } from 'node:https';
 import { Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
+import { createServer as createTlsServer, type TLSSocket } from 'node:tls';
 import fc from 'fast-check';
 import { createEgressPolicy } from '../../src/http/egress.ts';
 import { createPool, createReceiveBuffers, giveBack, noConnections } from '../../src/http/receive-buffers.ts';
@@ -47,6 +48,7 @@ function connection() {
       return readsOn;
     },
     end: () => socket.push(null),
+    socket,
     leaveUnread(bytes: number) {
       unread = bytes;
     },
@@ -76,6 +78,67 @@ test('the end of a connection reaches the reader after all that came before it',
     [100, undefined],
   );
 });
+
+test('a reader gets what came before its connection was reset, and then the error', async () => {
+  const { pushed, receive, socket } = connection();
+  socket.on('error', () => {});
+  receive(100);
+  socket.destroy(Object.assign(new Error('read ECONNRESET'), { syscall: 'read' }));
+  assert.deepEqual([pushed.length, socket.destroyed], [1, false]);
+  await turn();
+  assert.equal(socket.destroyed, true);
+});
+
+test('a client that ends a connection waits for nothing', () => {
+  for (const error of [undefined, new Error('its deadline has passed')]) {
+    const { pushed, receive, socket } = connection();
+    socket.on('error', () => {});
+    receive(100);
+    socket.destroy(error);
+    assert.deepEqual([pushed.length, socket.destroyed], [0, true]);
+  }
+});
+
+test('a client that reads before all records have come gets those that are there', () => {
+  const { pushed, receive, socket } = connection();
+  receive(100);
+  socket.read(0);
+  assert.equal(pushed.length, 0);
+  socket.read();
+  assert.equal(pushed.length, 1);
+});
+
+for (const reuse of ['kept', 'pipelined'] as const)
+  test(`a response that no request asked for is not taken for that of the next request over a connection that is ${reuse}`, async (t) => {
+    const respond = (text: string) => `HTTP/1.1 200 OK\r\ncontent-length: ${text.length}\r\n\r\n${text}`;
+    const sockets: TLSSocket[] = [];
+    const server = createTlsServer({ ...certificates.good }, (socket) => {
+      sockets.push(socket);
+      socket.on('error', () => {});
+      socket.on('data', (request) => socket.write(respond(`${request}`.startsWith('GET /first') ? 'first' : 'second')));
+    });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    t.after(() => {
+      for (const socket of sockets) socket.destroy();
+      server.close();
+    });
+    const address = server.address();
+    assert(address !== null && typeof address === 'object');
+    const transport = createSourceTransport(createEgressPolicy({ allow: ['127.0.0.1'], deny: [] }), {
+      ca: certificates.ca,
+    });
+    t.after(() => transport.close());
+    const connection = transport.keep?.(reuse) ?? assert.fail();
+    const read = async (path: string) => {
+      const { body } = await connection.get(new URL(path, `https://127.0.0.1:${address.port}`), {}, signal);
+      return Buffer.concat(await body.toArray()).toString();
+    };
+    assert.equal(await read('/first'), 'first');
+    // It is there when the client begins with the next request, and was not read before.
+    await new Promise((resolve) => sockets[0]?.write(respond('nobody'), resolve));
+    assert.equal(await read('/second'), 'second');
+  });
 
 test('no more is received from a connection whose reader is behind', () => {
   const { receive, leaveUnread } = connection();
@@ -161,9 +224,10 @@ test('a server that sends without end over TLS is stopped by a reader that waits
     response.on('error', () => {});
     response.writeHead(200);
     const piece = Buffer.alloc(mib);
+    const closed = once(response, 'close');
     while (!response.destroyed) {
       sent += piece.length;
-      if (!response.write(piece)) await Promise.race([once(response, 'drain'), once(response, 'close')]);
+      if (!response.write(piece)) await Promise.race([once(response, 'drain'), closed]);
     }
   });
   const url = `https://127.0.0.1:${await listen(t, server)}/`;
