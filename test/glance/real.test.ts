@@ -5,6 +5,7 @@ import { createImageClient, type ImageClient } from '../../src/glance/client/ind
 import {
   Conflict,
   FormatMismatch,
+  GlanceConnectionFailed,
   ImageGone,
   ImageLimitExceeded,
   ImageNotAuthorized,
@@ -18,7 +19,6 @@ import { diffImage } from '../../src/glance/patch.ts';
 import type { WantedImage } from '../../src/glance/translation.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { parseCloud } from '../../src/openstack/clouds.ts';
-import { ConnectionFailed } from '../../src/openstack/errors.ts';
 import { createSession } from '../../src/openstack/session.ts';
 import { createTransport } from '../../src/openstack/transport.ts';
 import type { Project, ProjectUser } from '../env/project.ts';
@@ -286,7 +286,7 @@ test('a used up quota is an ImageLimitExceeded, even with most of the data unsen
         return undefined;
       } catch (error) {
         // A server that closes the connection with unread data resets it, and the reset may come before its response is read.
-        if (!(error instanceof ConnectionFailed || isEarlierUploadOpen(error))) return error;
+        if (!(error instanceof GlanceConnectionFailed || isEarlierUploadOpen(error))) return error;
         await systemClock.sleep(20, deadline);
       }
     }
