@@ -185,7 +185,7 @@ export function createReceiveBuffers(
   }
 
   /**
-   * A reader, the end and an error find all that came before. A socket whose connection has ended pushes null. Without the first, the client
+   * A client, the end and a reset find all that came before. A socket whose connection has ended pushes null. Without the first, the client
    * would not see the bytes for which it looks on an idle connection before it sends a request
    * (https://github.com/nodejs/undici/security/advisories/GHSA-35p6-xmwp-9g52).
    */
@@ -193,19 +193,27 @@ export function createReceiveBuffers(
     const push = socket.push.bind(socket);
     const read = socket.read.bind(socket);
     const destroy = socket.destroy.bind(socket);
+    /** The client has read everything, and waits for more. */
+    let isAwaited = true;
+    /** Waits for that. */
+    let reset: Error | undefined;
     socket.push = (piece) => {
       if (piece === null) passOn();
       return push(piece);
     };
     socket.read = (size) => {
-      if (size !== 0) passOn();
-      return read(size);
+      if (size === 0) return read(size);
+      passOn();
+      const piece: unknown = read(size);
+      isAwaited = piece === null;
+      if (isAwaited && reset !== undefined) afterTurn(() => destroy(reset));
+      return piece;
     };
     socket.destroy = (error) => {
-      if (waiting === 0 || error === undefined || !isOfRead(error)) return destroy(error);
+      const isRead = isAwaited && waiting === 0 && socket.readableLength === 0;
+      if (isRead || error === undefined || !isOfRead(error)) return destroy(error);
+      reset = error;
       passOn();
-      // The client reads before it.
-      afterTurn(() => destroy(error));
       return socket;
     };
   }

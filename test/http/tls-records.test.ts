@@ -5,7 +5,6 @@ import { createServer } from 'node:https';
 import { Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
-import { createServer as createTlsServer, type TLSSocket } from 'node:tls';
 import fc from 'fast-check';
 import { createEgressPolicy } from '../../src/http/egress.ts';
 import { createPool, createReceiveBuffers, giveBack, noConnections } from '../../src/http/receive-buffers.ts';
@@ -79,13 +78,27 @@ test('the end of a connection reaches the reader after all that came before it',
   );
 });
 
-test('a reader gets what came before its connection was reset, and then the error', async () => {
+test('a client gets what came before its connection was reset, and the error when it asks for more', async () => {
   const { pushed, receive, socket } = connection();
   socket.on('error', () => {});
   receive(100);
   socket.destroy(Object.assign(new Error('read ECONNRESET'), { syscall: 'read' }));
-  assert.deepEqual([pushed.length, socket.destroyed], [1, false]);
+  assert.deepEqual(
+    pushed.map((piece) => piece?.length),
+    [100],
+  );
   await turn();
+  assert.equal(socket.destroyed, false);
+  assert.equal(socket.read(), null);
+  await turn();
+  assert.equal(socket.destroyed, true);
+});
+
+test('a client that has read everything and waits for more gets the error of a reset at once', () => {
+  const { socket } = connection();
+  socket.on('error', () => {});
+  assert.equal(socket.read(), null);
+  socket.destroy(Object.assign(new Error('read ECONNRESET'), { syscall: 'read' }));
   assert.equal(socket.destroyed, true);
 });
 
@@ -107,38 +120,6 @@ test('a client that reads before all records have come gets those that are there
   socket.read();
   assert.equal(pushed.length, 1);
 });
-
-for (const reuse of ['kept', 'pipelined'] as const)
-  test(`a response that no request asked for is not taken for that of the next request over a connection that is ${reuse}`, async (t) => {
-    const respond = (text: string) => `HTTP/1.1 200 OK\r\ncontent-length: ${text.length}\r\n\r\n${text}`;
-    const sockets: TLSSocket[] = [];
-    const server = createTlsServer({ ...certificates.good }, (socket) => {
-      sockets.push(socket);
-      socket.on('error', () => {});
-      socket.on('data', (request) => socket.write(respond(`${request}`.startsWith('GET /first') ? 'first' : 'second')));
-    });
-    server.listen(0, '127.0.0.1');
-    await once(server, 'listening');
-    t.after(() => {
-      for (const socket of sockets) socket.destroy();
-      server.close();
-    });
-    const address = server.address();
-    assert(address !== null && typeof address === 'object');
-    const transport = createSourceTransport(createEgressPolicy({ allow: ['127.0.0.1'], deny: [] }), {
-      ca: certificates.ca,
-    });
-    t.after(() => transport.close());
-    const connection = transport.keep?.(reuse) ?? assert.fail();
-    const read = async (path: string) => {
-      const { body } = await connection.get(new URL(path, `https://127.0.0.1:${address.port}`), {}, signal);
-      return Buffer.concat(await body.toArray()).toString();
-    };
-    assert.equal(await read('/first'), 'first');
-    // It is there when the client begins with the next request, and was not read before.
-    await new Promise((resolve) => sockets[0]?.write(respond('nobody'), resolve));
-    assert.equal(await read('/second'), 'second');
-  });
 
 test('no more is received from a connection whose reader is behind', () => {
   const { receive, leaveUnread } = connection();
