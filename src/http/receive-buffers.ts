@@ -2,15 +2,14 @@
  * The memory into which a connection receives. By default each read of a socket gets 64 KiB of its own, and each record of TLS 16 KiB, which
  * the garbage collector has to find again. With a reader that gives the memory back, a download needs a few buffers for any number of bytes,
  * and larger ones, for fewer reads. Connections that read a file together have one pool, because each of them reads only a part of it.
- * Records of TLS that arrive together are received one after the other into one buffer, and reach the reader as one piece: a transfer takes
- * the same steps for each piece, whatever it brings, which took more than half of its processor time.
+ * Records of TLS that arrive together are received one after the other into one buffer, so that they are one piece (`tls-records.ts`).
  *
  * Guarantees: memory is used again only after its reader has given back its last piece, or a later one of the same connection; where no
  * reader gives anything back, connections get new memory, of the usual size.
  */
 import type { OnReadOpts, Socket } from 'node:net';
 import type { buildConnector } from 'undici';
-import { afterTurn } from '../lib/clock.ts';
+import { passingOnTogether, passOnInTime } from './tls-records.ts';
 
 type Connector = buildConnector.connector;
 
@@ -116,11 +115,6 @@ function discard({ buffer }: Uint8Array<ArrayBuffer>): void {
   buffer.transfer(0);
 }
 
-/** Node destroys a socket that was reset with the error of its read. */
-function isOfRead(error: Error): boolean {
-  return 'syscall' in error && error.syscall === 'read';
-}
-
 /**
  * `receiveFor` is called before the socket receives anything, because a server responds only to requests. `each`: what the system hands
  * over at once, a read of the socket or a record of TLS.
@@ -137,9 +131,8 @@ export function createReceiveBuffers(
   const lent: { readonly buffer: Uint8Array<ArrayBuffer>; filled: number }[] = [];
   let lentBytes = 0;
   let receiver: Socket | undefined;
-  /** Received as records, at the end of the last buffer, and not yet passed on. */
+  /** Received at the end of the last buffer, and not yet passed on. */
   let waiting = 0;
-  let isPassingOn = false;
 
   const lender = {
     giveBack(piece: Uint8Array) {
@@ -174,54 +167,11 @@ export function createReceiveBuffers(
     return receiver?.push(last.buffer.subarray(from, last.filled)) ?? false;
   }
 
-  /** Node calls back for each record by itself, before it looks at the next one. So they are passed on when it has received all. */
-  function passOnTogether(): void {
-    if (isPassingOn) return;
-    isPassingOn = true;
-    afterTurn(() => {
-      isPassingOn = false;
-      passOn();
-    });
-  }
-
-  /**
-   * A client, the end and a reset find all that came before. A socket whose connection has ended pushes null. Without the first, the client
-   * would not see the bytes for which it looks on an idle connection before it sends a request
-   * (https://github.com/nodejs/undici/security/advisories/GHSA-35p6-xmwp-9g52).
-   */
-  function passOnInTime(socket: Socket): void {
-    const push = socket.push.bind(socket);
-    const read = socket.read.bind(socket);
-    const destroy = socket.destroy.bind(socket);
-    /** The client has read everything, and waits for more. */
-    let isAwaited = true;
-    /** Waits for that. */
-    let reset: Error | undefined;
-    socket.push = (piece) => {
-      if (piece === null) passOn();
-      return push(piece);
-    };
-    socket.read = (size) => {
-      if (size === 0) return read(size);
-      passOn();
-      const piece: unknown = read(size);
-      isAwaited = piece === null;
-      if (isAwaited && reset !== undefined) afterTurn(() => destroy(reset));
-      return piece;
-    };
-    socket.destroy = (error) => {
-      const isRead = isAwaited && waiting === 0 && socket.readableLength === 0;
-      if (isRead || error === undefined || !isOfRead(error)) return destroy(error);
-      reset = error;
-      passOn();
-      return socket;
-    };
-  }
-
+  const passOnLater = passingOnTogether(passOn);
   return {
     receiveFor(socket) {
       receiver = socket;
-      if (each === 'records') passOnInTime(socket);
+      if (each === 'records') passOnInTime(socket, { isWaiting: () => waiting > 0, passOn });
       pool.connections++;
       all.open++;
       trim(all);
@@ -245,7 +195,7 @@ export function createReceiveBuffers(
         if (last !== undefined) last.filled += bytes;
         waiting += bytes;
         if (each === 'reads') return passOn();
-        passOnTogether();
+        passOnLater();
         return receiver?.readableLength === 0;
       },
     },
