@@ -23,9 +23,11 @@ function connection() {
   const buffers = createReceiveBuffers(createPool(noConnections()), 'records');
   const pushed: (Uint8Array | null)[] = [];
   const socket = new Socket();
+  const toRead: Uint8Array[] = [];
   let unread = 0;
   Object.defineProperty(socket, 'readableLength', { get: () => unread });
   socket.push = (piece) => pushed.push(piece) > 0;
+  socket.read = () => toRead.shift() ?? null;
   buffers.receiveFor(socket);
   const { buffer, callback } = buffers.onread;
   assert(typeof buffer === 'function');
@@ -48,6 +50,7 @@ function connection() {
     },
     end: () => socket.push(null),
     socket,
+    toRead,
     leaveUnread(bytes: number) {
       unread = bytes;
     },
@@ -90,8 +93,24 @@ test('a client gets what came before its connection was reset, and the error whe
   await turn();
   assert.equal(socket.destroyed, false);
   assert.equal(socket.read(), null);
+  // The client is still in the middle of that.
+  assert.equal(socket.destroyed, false);
   await turn();
   assert.equal(socket.destroyed, true);
+});
+
+test('the error of a reset waits for a client that has not asked for more, or has not read everything', async () => {
+  for (const unread of [0, 100]) {
+    const { socket, toRead, leaveUnread } = connection();
+    socket.on('error', () => {});
+    const piece = new Uint8Array(100);
+    toRead.push(piece);
+    if (unread === 0) assert.equal(socket.read(), piece);
+    leaveUnread(unread);
+    socket.destroy(Object.assign(new Error('read ECONNRESET'), { syscall: 'read' }));
+    await turn();
+    assert.equal(socket.destroyed, false);
+  }
 });
 
 test('a client that has read everything and waits for more gets the error of a reset at once', () => {

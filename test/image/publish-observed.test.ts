@@ -103,9 +103,20 @@ describe('the publication of an observed image', () => {
       ['gone', 'awaitChange'],
       ['outdated', 'requeue'],
     ] as const) {
-      for (const end of [{ written }, { confirmation: written }]) {
-        const { ended, calls } = await published({ publish, ...end });
-        assert.deepEqual(calls, ['read golden']);
+      const unpublished = {
+        report: { ...converged, memory: { ...converged.memory, configMaps: ['golden'] } },
+        configMaps: { read: async () => ({ kind: 'own', data: {}, isMarked: true }) as const },
+      };
+      for (const end of [
+        { publish, written },
+        { publish, confirmation: written },
+        { ...unpublished, confirmation: written },
+      ]) {
+        const { ended, calls } = await published(end);
+        assert.deepEqual(
+          calls.filter((call) => call !== 'read golden'),
+          [],
+        );
         assert.deepEqual(ended, { kind: 'outcome', outcome: { kind } });
       }
     }
