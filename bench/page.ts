@@ -17,12 +17,13 @@ const methods: Readonly<Record<string, string>> = {
   scale:
     'Many resources at once: the time until all are ready, and the memory of the operator after that and after a restart.',
   transfer:
-    'Transfers from a local server into a real Glance, with a declared sha512, by the bundle and in the environment as they are shipped, in turn with ' +
-    '`curl | curl` between the same servers, which neither hashes nor looks at the data, and with ORC. Times and processor seconds are the median of ' +
-    'all rounds, with the lowest and the highest; processor seconds are those of the process that transfers, all threads together. One process does all ' +
-    'rounds, as an operator does, also that of ORC; the peak of its memory is that of all rounds. The time of ORC ends when its image is available. ' +
-    'Compressed files are compared with the fastest tool of their format between the two curls. A source that limits each connection is compared with ' +
-    'the slower of a download by 8 connections alone and an upload alone, because a transfer does both at once.',
+    'Transfers from a local server into a real Glance, with a declared sha512, by the bundle in the environment in which it is shipped. They take turns with ' +
+    '`curl | curl` between the same servers, and with ORC. `curl` neither hashes nor looks at the data. A ratio above 1 says that the operator is faster. ' +
+    'Times and processor seconds are the median of all rounds, with the lowest and the highest. Processor seconds are those of the process that transfers, ' +
+    'all threads together. Like an operator, one process does all rounds, and ORC is one process too; the peak of memory is the highest of all rounds. The ' +
+    'time of ORC ends when its image is available. For a compressed file, the fastest tool of its format stands between the two `curl`. A source that limits ' +
+    'each connection has two bounds: a download by 8 connections without an upload, and an upload without a download. The slower one counts, because a ' +
+    'transfer does both at once.',
   decompress:
     'Decoders alone, in processor seconds for each GiB of output, next to the tool of the format on the same file.',
 };
@@ -64,7 +65,7 @@ function versionOf(tool: string): string | undefined {
     const output = execFileSync('sh', ['-c', `command -v ${tool} >/dev/null && ${tool} --version 2>&1 < /dev/null`], {
       encoding: 'utf8',
     });
-    return output.split('\n', 1)[0]?.trim();
+    return output.split('\n', 1)[0]?.replaceAll('*', '').trim();
   } catch {
     return undefined;
   }

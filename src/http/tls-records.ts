@@ -3,7 +3,7 @@
  * same steps for each piece, whatever it brings: that took half of its processor time. So records that arrive together are one piece, which
  * waits until the event loop has handled all of them.
  *
- * Guarantees: whatever happens on the connection reaches its client after all bytes that came before it.
+ * Guarantee: the end of the connection, and its reset, reach the client after all bytes that came before.
  */
 import type { Socket } from 'node:net';
 import { afterTurn } from '../lib/clock.ts';
@@ -43,7 +43,7 @@ export function passOnInTime(socket: Socket, { isWaiting, passOn }: Waiting): vo
     return push(piece);
   };
 
-  // Before a request, undici reads what an idle connection has received, and rejects a response that nobody has asked for
+  // Before a request, undici reads what an idle connection has received, and rejects a response to no request
   // (https://github.com/nodejs/undici/security/advisories/GHSA-35p6-xmwp-9g52).
   socket.read = (size) => {
     if (size === 0) return read(size);
